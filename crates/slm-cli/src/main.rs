@@ -1,0 +1,2 @@
+//! The `slm` binary.
+fn main() {}

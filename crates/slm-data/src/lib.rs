@@ -1,0 +1,1 @@
+//! Samples, datasets, splits and the synthesis of training data.

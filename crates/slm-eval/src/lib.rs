@@ -1,0 +1,1 @@
+//! Tasks, metrics, statistics, baselines and the report.

@@ -1,0 +1,1 @@
+//! Tokenizer, chat template, decoder, checkpoints, LoRA and quantized weights.

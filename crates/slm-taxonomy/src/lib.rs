@@ -1,0 +1,1 @@
+//! InstructLab taxonomy files: leaves, and diagnostics with their place in the file.

@@ -1,0 +1,1 @@
+//! Batches, packing, loss, optimizers, schedules and resumable training runs.
