@@ -1,1 +1,11 @@
-//! Tokenizer, chat template, decoder, checkpoints, LoRA and quantized weights.
+//! Tokenizer and chat template, decoder, checkpoints, LoRA layers, quantized weights and kernels.
+//!
+//! Does not know the training loop nor evaluation.
+
+pub mod checkpoint;
+pub mod config;
+pub mod error;
+
+pub use checkpoint::Checkpoint;
+pub use config::ModelConfig;
+pub use error::{ModelError, Result};
