@@ -1,0 +1,252 @@
+//! One chat completion over HTTP, with patience.
+//!
+//! Waits and asks again on 429, 5xx, timeouts and broken connections; never prints or
+//! keeps the key. Does not know about rows, tasks or scores.
+
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::failure::Failure;
+use crate::recipe::Baseline;
+
+/// The longest wait between two attempts.
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
+
+/// What is asked.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// The model's name.
+    pub model: String,
+    /// Chat messages, in the OpenAI form.
+    pub messages: Vec<Value>,
+    /// The longest answer, in tokens.
+    pub max_tokens: usize,
+    /// OpenAI tool definitions, where the job is to call one.
+    pub tools: Option<Value>,
+}
+
+impl Request {
+    /// The body of the request. Its text is what shapes the answer.
+    pub fn body(&self) -> Value {
+        let mut body = json!({
+            "model": self.model,
+            "messages": self.messages,
+            "max_tokens": self.max_tokens,
+            "temperature": 0,
+        });
+        if let Some(tools) = &self.tools {
+            body["tools"] = tools.clone();
+        }
+        body
+    }
+}
+
+/// What came back.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Answer {
+    /// The assistant's text, or its tool calls as JSON.
+    pub text: String,
+    /// From sending to the whole answer, of the attempt that succeeded.
+    pub latency_ms: f64,
+    /// As the server counts them.
+    pub input_tokens: Option<u64>,
+    /// As the server counts them.
+    pub output_tokens: Option<u64>,
+    /// As the server says it.
+    pub finish_reason: Option<String>,
+}
+
+/// A key that does not show itself.
+struct Secret(String);
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("<key>")
+    }
+}
+
+/// A connection to one endpoint.
+#[derive(Debug)]
+pub struct Client {
+    http: reqwest::blocking::Client,
+    url: String,
+    key: Option<Secret>,
+    retries: u32,
+    first_wait: Duration,
+}
+
+/// Why one attempt failed.
+enum Attempt {
+    /// Worth another try, after the wait that the server asked for, if it did.
+    Again(String, Option<Duration>),
+    /// Not worth one.
+    Final(String),
+}
+
+impl Client {
+    /// A client for the endpoint of a recipe.
+    ///
+    /// # Errors
+    /// The endpoint is no URL, or the environment lacks the key.
+    pub fn new(baseline: &Baseline) -> Result<Self> {
+        let url = format!("{}/chat/completions", baseline.endpoint.trim_end_matches('/'));
+        let parsed = reqwest::Url::parse(&url).map_err(|error| {
+            Failure::new(format!("`{}` is no endpoint: {error}", baseline.endpoint))
+                .hint("give `baseline.endpoint` as a URL such as `https://api.example.com/v1`")
+        })?;
+        let key = match &baseline.api_key_env {
+            Some(name) => Some(read_key(name)?),
+            None => None,
+        };
+        let mut builder = reqwest::blocking::Client::builder()
+            .timeout(Duration::from_secs(baseline.timeout_seconds.max(1)));
+        if matches!(parsed.host_str(), Some("127.0.0.1" | "localhost" | "[::1]")) {
+            builder = builder.no_proxy();
+        }
+        let http = builder
+            .build()
+            .map_err(|error| Failure::new(format!("cannot set up HTTP: {error}")))?;
+        Ok(Self {
+            http,
+            url,
+            key,
+            retries: baseline.retries,
+            first_wait: Duration::from_millis(500),
+        })
+    }
+
+    /// Asks, and asks again where that may help.
+    ///
+    /// # Errors
+    /// The server refuses, or fails more often than `retries` allows.
+    pub fn ask(&self, request: &Request) -> Result<Answer> {
+        let mut wait = self.first_wait;
+        let mut attempts = 0;
+        loop {
+            attempts += 1;
+            match self.attempt(request) {
+                Ok(answer) => return Ok(answer),
+                Err(Attempt::Again(_, asked)) if attempts <= self.retries => {
+                    std::thread::sleep(asked.unwrap_or(wait).min(LONGEST_WAIT));
+                    wait = (wait * 2).min(LONGEST_WAIT);
+                }
+                Err(Attempt::Again(why, _) | Attempt::Final(why)) => {
+                    let times = match attempts {
+                        1 => "once".to_owned(),
+                        _ => format!("{attempts} times"),
+                    };
+                    return Err(Failure::new(format!("asked `{}` {times}: {why}", self.url))
+                        .hint("answers given so far are cached; run again to go on from there")
+                        .into());
+                }
+            }
+        }
+    }
+
+    fn attempt(&self, request: &Request) -> Result<Answer, Attempt> {
+        let started = Instant::now();
+        let mut call = self.http.post(&self.url).json(&request.body());
+        if let Some(Secret(key)) = &self.key {
+            call = call.bearer_auth(key);
+        }
+        let broken = |error: reqwest::Error| {
+            let why = match error.is_timeout() {
+                true => "no answer in time".to_owned(),
+                false => root_cause(&error),
+            };
+            Attempt::Again(why, None)
+        };
+        let response = call.send().map_err(broken)?;
+        let status = response.status();
+        let asked = retry_after(&response);
+        let text = response.text().map_err(broken)?;
+        if !status.is_success() {
+            let why = format!("it answered {status}: {}", self.redact(&text));
+            return Err(match status.as_u16() {
+                408 | 409 | 425 | 429 | 500..=599 => Attempt::Again(why, asked),
+                _ => Attempt::Final(why),
+            });
+        }
+        let latency_ms = started.elapsed().as_secs_f64() * 1000.0;
+        read_answer(&text, latency_ms).ok_or_else(|| {
+            let why = format!("its answer is no chat completion: {}", self.redact(&text));
+            Attempt::Final(why)
+        })
+    }
+
+    /// The start of a server's words, without the key should it be among them.
+    fn redact(&self, text: &str) -> String {
+        let start: String = text.chars().take(300).collect();
+        match &self.key {
+            Some(Secret(key)) => start.replace(key, "<key>"),
+            None => start,
+        }
+    }
+}
+
+fn read_key(name: &str) -> Result<Secret> {
+    match std::env::var(name) {
+        Ok(key) if !key.trim().is_empty() => Ok(Secret(key.trim().to_owned())),
+        _ => Err(Failure::new(format!(
+            "the environment variable `{name}` holds no key for the baseline"
+        ))
+        .hint(format!(
+            "`export {name}=...`, or remove `baseline.api_key_env` for a server without a key"
+        ))
+        .into()),
+    }
+}
+
+fn retry_after(response: &reqwest::blocking::Response) -> Option<Duration> {
+    let seconds: f64 = response
+        .headers()
+        .get("retry-after")?
+        .to_str()
+        .ok()?
+        .trim()
+        .parse()
+        .ok()?;
+    (seconds.is_finite() && seconds >= 0.0)
+        .then(|| Duration::from_secs_f64(seconds.min(LONGEST_WAIT.as_secs_f64())))
+}
+
+fn read_answer(text: &str, latency_ms: f64) -> Option<Answer> {
+    let body: Value = serde_json::from_str(text).ok()?;
+    let choice = body.get("choices")?.get(0)?;
+    let message = choice.get("message")?;
+    let calls = message
+        .get("tool_calls")
+        .filter(|calls| calls.as_array().is_some_and(|calls| !calls.is_empty()));
+    let text = match (calls, message.get("content").and_then(Value::as_str)) {
+        (Some(calls), _) => calls.to_string(),
+        (None, Some(content)) => content.to_owned(),
+        (None, None) => String::new(),
+    };
+    let count = |name: &str| body.get("usage")?.get(name)?.as_u64();
+    Some(Answer {
+        text,
+        latency_ms,
+        input_tokens: count("prompt_tokens"),
+        output_tokens: count("completion_tokens"),
+        finish_reason: choice
+            .get("finish_reason")
+            .and_then(Value::as_str)
+            .map(str::to_owned),
+    })
+}
+
+fn root_cause(error: &reqwest::Error) -> String {
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(next) = cause.source() {
+        cause = next;
+    }
+    cause.to_string()
+}
+
+#[cfg(test)]
+#[path = "client_tests.rs"]
+mod tests;

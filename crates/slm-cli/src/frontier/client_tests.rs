@@ -1,0 +1,136 @@
+//! The client against a server on the loopback interface.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpListener;
+use std::thread::JoinHandle;
+
+use super::*;
+use crate::failure::describe;
+use crate::frontier::Cache;
+
+const DONE: &str = r#"{"choices":[{"message":{"role":"assistant","content":"{\"a\":1}"},"finish_reason":"stop"}],"usage":{"prompt_tokens":12,"completion_tokens":5}}"#;
+
+/// Answers one request after another from `script`, and gives back what it was asked.
+fn serve(script: Vec<(&'static str, String)>) -> (String, JoinHandle<Vec<String>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let endpoint = format!("http://{}/v1/", listener.local_addr().unwrap());
+    let server = std::thread::spawn(move || {
+        let mut asked = Vec::new();
+        for (head, body) in script {
+            let (stream, _) = listener.accept().unwrap();
+            let mut reader = BufReader::new(stream);
+            let mut request = String::new();
+            let mut length = 0;
+            loop {
+                let mut line = String::new();
+                reader.read_line(&mut line).unwrap();
+                let lower = line.to_lowercase();
+                if let Some(value) = lower.strip_prefix("content-length:") {
+                    length = value.trim().parse().unwrap();
+                }
+                request.push_str(&line);
+                if line == "\r\n" {
+                    break;
+                }
+            }
+            let mut content = vec![0; length];
+            reader.read_exact(&mut content).unwrap();
+            request.push_str(&String::from_utf8(content).unwrap());
+            asked.push(request);
+            let mut stream = reader.into_inner();
+            write!(
+                stream,
+                "HTTP/1.1 {head}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+                body.len()
+            )
+            .unwrap();
+        }
+        asked
+    });
+    (endpoint, server)
+}
+
+fn client(endpoint: &str, retries: u32) -> Client {
+    let mut client = Client::new(&Baseline {
+        endpoint: endpoint.to_owned(),
+        model: "big".to_owned(),
+        api_key_env: None,
+        timeout_seconds: 5,
+        retries,
+    })
+    .unwrap();
+    client.key = Some(Secret("s3cret".to_owned()));
+    client.first_wait = Duration::from_millis(1);
+    client
+}
+
+fn request() -> Request {
+    Request {
+        model: "big".to_owned(),
+        messages: vec![json!({"role": "user", "content": "hello"})],
+        max_tokens: 64,
+        tools: None,
+    }
+}
+
+#[test]
+fn waits_out_overload_and_failures_then_records_usage() {
+    let (endpoint, server) = serve(vec![
+        ("429 Too Many Requests\r\nRetry-After: 0", String::new()),
+        ("503 Service Unavailable", String::new()),
+        ("200 OK", DONE.to_owned()),
+    ]);
+    let answer = client(&endpoint, 3).ask(&request()).unwrap();
+    assert_eq!(answer.text, r#"{"a":1}"#);
+    assert_eq!((answer.input_tokens, answer.output_tokens), (Some(12), Some(5)));
+    assert_eq!(answer.finish_reason.as_deref(), Some("stop"));
+    assert!(answer.latency_ms > 0.0);
+    let asked = server.join().unwrap();
+    assert_eq!(asked.len(), 3);
+    assert!(asked[0].starts_with("POST /v1/chat/completions HTTP/1.1"));
+    assert!(asked[2].to_lowercase().contains("authorization: bearer s3cret"));
+    assert!(asked[2].contains(r#""temperature":0"#));
+}
+
+#[test]
+fn a_refusal_is_final_and_the_key_is_not_repeated() {
+    let (endpoint, server) = serve(vec![("401 Unauthorized", "bad key s3cret".to_owned())]);
+    let client = client(&endpoint, 3);
+    let error = client.ask(&request()).unwrap_err();
+    let (message, hint, _) = describe(&error);
+    assert!(message.ends_with("once: it answered 401 Unauthorized: bad key <key>"), "{message}");
+    assert!(hint.is_some());
+    assert!(!format!("{client:?}").contains("s3cret"));
+    server.join().unwrap();
+}
+
+#[test]
+fn gives_up_after_the_allowed_retries() {
+    let fail = || ("500 Internal Server Error", "oops".to_owned());
+    let (endpoint, server) = serve(vec![fail(), fail()]);
+    let error = client(&endpoint, 1).ask(&request()).unwrap_err();
+    assert!(error.to_string().contains("2 times: it answered 500"), "{error}");
+    server.join().unwrap();
+}
+
+#[test]
+fn tool_calls_come_back_as_json() {
+    let body = r#"{"choices":[{"message":{"content":null,"tool_calls":[{"type":"function","function":{"name":"f","arguments":"{}"}}]}}]}"#;
+    let answer = read_answer(body, 1.0).unwrap();
+    assert!(answer.text.contains(r#""name":"f""#));
+    assert_eq!(answer.input_tokens, None);
+}
+
+#[test]
+fn the_cache_keeps_answers_by_all_that_shapes_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let cache = Cache::new(folder.path().join("answers"));
+    let answer = read_answer(DONE, 12.5).unwrap();
+    assert_eq!(cache.find("e", &request()), None);
+    cache.keep("e", &request(), &answer).unwrap();
+    assert_eq!(cache.find("e", &request()), Some(answer));
+    assert_eq!(cache.find("other", &request()), None);
+    let mut longer = request();
+    longer.max_tokens = 65;
+    assert_eq!(cache.find("e", &longer), None);
+}
