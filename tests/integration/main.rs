@@ -1,1 +1,5 @@
-//! One integration binary.
+//! The `slm` binary from the outside: what it prints, what it writes, how it ends.
+
+mod arguments;
+mod repository;
+mod run;

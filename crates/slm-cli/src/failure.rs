@@ -106,7 +106,7 @@ pub fn describe(error: &anyhow::Error) -> (String, Option<String>, u8) {
     let mut exit = None;
     for cause in error.chain() {
         let text = cause.to_string();
-        let (text, own_hint) = match text.split_once("\nhint: ") {
+        let (text, own_hint) = match text.rsplit_once("\nhint: ") {
             Some((text, hint)) => (text.to_owned(), Some(hint.to_owned())),
             None => (text, None),
         };

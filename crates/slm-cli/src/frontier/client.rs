@@ -83,9 +83,32 @@ pub struct Client {
 enum Attempt {
     /// Worth another try, after the wait that the server asked for, if it did.
     Again(String, Option<Duration>),
-    /// Not worth one.
-    Final(String),
+    /// Not worth one; with the status, if there was an answer.
+    Final(String, Option<u16>),
 }
+
+/// Why a request was given up.
+#[derive(Debug)]
+pub struct Refusal {
+    message: String,
+    status: Option<u16>,
+}
+
+impl Refusal {
+    /// Whether the server found fault with this one request (too long, say), so that
+    /// others may still be answered.
+    pub fn is_of_this_request(&self) -> bool {
+        matches!(self.status, Some(400 | 413 | 422))
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Refusal {}
 
 impl Client {
     /// A client for the endpoint of a recipe.
@@ -119,11 +142,16 @@ impl Client {
         })
     }
 
+    /// The address that is asked.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
     /// Asks, and asks again where that may help.
     ///
     /// # Errors
     /// The server refuses, or fails more often than `retries` allows.
-    pub fn ask(&self, request: &Request) -> Result<Answer> {
+    pub fn ask(&self, request: &Request) -> Result<Answer, Refusal> {
         let mut wait = self.first_wait;
         let mut attempts = 0;
         loop {
@@ -134,16 +162,22 @@ impl Client {
                     std::thread::sleep(asked.unwrap_or(wait).min(LONGEST_WAIT));
                     wait = (wait * 2).min(LONGEST_WAIT);
                 }
-                Err(Attempt::Again(why, _) | Attempt::Final(why)) => {
-                    let times = match attempts {
-                        1 => "once".to_owned(),
-                        _ => format!("{attempts} times"),
-                    };
-                    return Err(Failure::new(format!("asked `{}` {times}: {why}", self.url))
-                        .hint("answers given so far are cached; run again to go on from there")
-                        .into());
+                Err(Attempt::Again(why, _)) => return Err(self.refusal(attempts, &why, None)),
+                Err(Attempt::Final(why, status)) => {
+                    return Err(self.refusal(attempts, &why, status));
                 }
             }
+        }
+    }
+
+    fn refusal(&self, attempts: u32, why: &str, status: Option<u16>) -> Refusal {
+        let times = match attempts {
+            1 => "once".to_owned(),
+            _ => format!("{attempts} times"),
+        };
+        Refusal {
+            message: format!("asked `{}` {times}: {why}", self.url),
+            status,
         }
     }
 
@@ -168,13 +202,13 @@ impl Client {
             let why = format!("it answered {status}: {}", self.redact(&text));
             return Err(match status.as_u16() {
                 408 | 409 | 425 | 429 | 500..=599 => Attempt::Again(why, asked),
-                _ => Attempt::Final(why),
+                status => Attempt::Final(why, Some(status)),
             });
         }
         let latency_ms = started.elapsed().as_secs_f64() * 1000.0;
         read_answer(&text, latency_ms).ok_or_else(|| {
             let why = format!("its answer is no chat completion: {}", self.redact(&text));
-            Attempt::Final(why)
+            Attempt::Final(why, None)
         })
     }
 

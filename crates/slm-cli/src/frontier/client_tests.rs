@@ -5,7 +5,6 @@ use std::net::TcpListener;
 use std::thread::JoinHandle;
 
 use super::*;
-use crate::failure::describe;
 use crate::frontier::Cache;
 
 const DONE: &str = r#"{"choices":[{"message":{"role":"assistant","content":"{\"a\":1}"},"finish_reason":"stop"}],"usage":{"prompt_tokens":12,"completion_tokens":5}}"#;
@@ -97,9 +96,9 @@ fn a_refusal_is_final_and_the_key_is_not_repeated() {
     let (endpoint, server) = serve(vec![("401 Unauthorized", "bad key s3cret".to_owned())]);
     let client = client(&endpoint, 3);
     let error = client.ask(&request()).unwrap_err();
-    let (message, hint, _) = describe(&error);
+    let message = error.to_string();
     assert!(message.ends_with("once: it answered 401 Unauthorized: bad key <key>"), "{message}");
-    assert!(hint.is_some());
+    assert!(!error.is_of_this_request());
     assert!(!format!("{client:?}").contains("s3cret"));
     server.join().unwrap();
 }

@@ -5,6 +5,7 @@
 
 mod cache;
 mod client;
+mod subject;
 
 pub use cache::Cache;
-pub use client::{Answer, Client, Request};
+pub use subject::Frontier;

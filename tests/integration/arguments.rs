@@ -1,0 +1,71 @@
+//! The command line itself: help, versions, usage errors, devices, formats.
+
+use crate::run::{Place, ended};
+
+#[test]
+fn no_arguments_and_unknown_ones_are_usage_errors() {
+    let place = Place::new();
+    let run = place.slm::<&str>(&[]);
+    assert_eq!(run.code, 2);
+    assert!(run.stderr.contains("Usage: slm"), "{}", run.stderr);
+    let run = place.slm(&["doctr"]);
+    assert_eq!(run.code, 2);
+    assert!(run.stderr.contains("'doctor'"), "{}", run.stderr);
+}
+
+#[test]
+fn an_unknown_device_is_a_usage_error_with_the_names() {
+    let run = Place::new().slm(&["doctor", "--device", "gpu"]);
+    assert_eq!(run.code, 2);
+    assert!(
+        run.stderr.contains("expected `auto`, `cpu`, `flex`, `ndarray`, `cuda` or `cuda:N`"),
+        "{}",
+        run.stderr
+    );
+}
+
+#[test]
+fn the_doctor_reports_as_text_and_as_json() {
+    let place = Place::new();
+    let run = place.slm(&["doctor", "--device", "flex"]);
+    assert!(run.succeeds().contains("device     flex\n"), "{}", run.stdout);
+    assert_eq!(run.stderr, "");
+    let run = place.slm(&["doctor", "--format", "json"]);
+    let found: serde_json::Value = serde_json::from_str(run.succeeds()).unwrap();
+    assert!(found["cores"].as_u64().unwrap() > 0);
+    assert_eq!(found["models"], serde_json::json!([]));
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_error_and_a_full_disk_is_one() {
+    let place = Place::new();
+    let mut gone = place.command(&["doctor"]);
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    gone.stdout(writer);
+    assert_eq!(gone.status().unwrap().code(), Some(0));
+    if let Ok(full) = std::fs::OpenOptions::new().write(true).open("/dev/full") {
+        let run = place.command(&["doctor"]).stdout(full).output().unwrap();
+        assert_eq!(run.status.code(), Some(1));
+        let stderr = String::from_utf8(run.stderr).unwrap();
+        assert!(stderr.starts_with("error: cannot write to stdout: No space left"), "{stderr}");
+    }
+}
+
+#[test]
+fn every_command_explains_itself() {
+    let place = Place::new();
+    let help = ended(&mut place.command(&["--help"]));
+    let commands: Vec<&str> = help
+        .succeeds()
+        .lines()
+        .skip_while(|line| *line != "Commands:")
+        .skip(1)
+        .take_while(|line| !line.is_empty())
+        .filter_map(|line| line.split_whitespace().next())
+        .collect();
+    assert!(commands.contains(&"doctor"), "{commands:?}");
+    for command in commands {
+        place.slm(&[command, "--help"]).succeeds();
+    }
+}
