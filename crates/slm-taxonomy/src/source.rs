@@ -68,9 +68,8 @@ impl Source {
     /// Reads the file at `path`.
     pub fn read(path: &Path) -> Result<Source, ReadFault> {
         let mut bytes = Vec::new();
-        File::open(path)?
-            .take(MAX_FILE_BYTES + 1)
-            .read_to_end(&mut bytes)?;
+        let file = open_regular(path)?;
+        file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes)?;
         if bytes.len() as u64 > MAX_FILE_BYTES {
             return Err(ReadFault::TooLarge);
         }
@@ -124,6 +123,14 @@ impl Source {
             .unwrap_or(self.text.len());
         &self.text[start..end]
     }
+}
+
+/// Opens a file that is no folder, pipe or device, which could be read without end.
+pub fn open_regular(path: &Path) -> io::Result<File> {
+    if std::fs::metadata(path)?.is_file() {
+        return File::open(path);
+    }
+    Err(io::Error::other("it is not a regular file"))
 }
 
 /// A path as it is shown: with forward slashes, and unprintable parts replaced.

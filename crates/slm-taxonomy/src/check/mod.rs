@@ -1,0 +1,275 @@
+//! The check of a taxonomy: every fault of every file, in one run.
+//!
+//! This module orders the checks; each rule lives in its own file below. It writes nothing.
+
+mod answers;
+mod attribution;
+mod document;
+mod duplicates;
+mod extension;
+mod fields;
+mod limits;
+mod lint;
+mod schema;
+mod shape;
+
+use crate::Severity;
+use crate::codes::Code;
+use crate::diagnostic::{Diagnostic, Report, Sink};
+use crate::extension::Extension;
+use crate::leaf::{Document, Kind, Leaf, QuestionAnswer, SeedExample};
+use crate::source::{ReadFault, Source, shown};
+use crate::walk::{self, BRANCHES, LEAF_FILE, LeafFile};
+use crate::yaml::{self, FaultKind, Flavor, Limits, Node};
+use fields::{Page, Text};
+use shape::Shape;
+use std::path::{Path, PathBuf};
+
+const EXTENSION_FILE: &str = "slm.yaml";
+
+/// How to check.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Options {
+    /// Makes the documented word limits errors.
+    pub strict: bool,
+}
+
+/// Checks the leaves below `paths`: files, or folders to walk.
+///
+/// The order of leaves and faults depends only on the files' names and contents.
+pub fn check(paths: &[PathBuf], options: Options) -> Report {
+    let mut sink = Sink::new(options.strict);
+    let files = walk::find(paths, &mut sink);
+    let mut report = Report {
+        checked: files.len(),
+        diagnostics: sink.finish(),
+        ..Report::default()
+    };
+    let mut seen = duplicates::Seen::default();
+    for file in &files {
+        let mut sink = Sink::new(options.strict);
+        let mut leaf = check_leaf(file, &mut sink, &mut seen);
+        let found = sink.finish();
+        leaf.errors = count(&found, Severity::Error);
+        leaf.warnings = count(&found, Severity::Warning);
+        report.leaves.push(leaf);
+        report.diagnostics.extend(found);
+    }
+    report
+}
+
+fn count(found: &[Diagnostic], severity: Severity) -> usize {
+    found.iter().filter(|d| d.severity == severity).count()
+}
+
+fn check_leaf(file: &LeafFile, sink: &mut Sink, seen: &mut duplicates::Seen) -> Leaf {
+    let mut leaf = empty_leaf(file);
+    if let Some((source, root)) = read_yaml(&file.path, Flavor::Yaml11, sink) {
+        let page = &mut Page {
+            source: &source,
+            sink,
+        };
+        names(page, file);
+        let shape = root
+            .as_ref()
+            .and_then(|root| shape::read(page, root, file.branch()));
+        if let Some(shape) = &shape {
+            let document = shape
+                .document
+                .and_then(|node| document::read(page, node, file));
+            limits::check(page, shape);
+            duplicates::check(page, shape);
+            duplicates::across(page, shape, &file.name, seen);
+            fill(&mut leaf, shape, document);
+        }
+        leaf.extension = read_extension(file, page.sink);
+        if let (Some(shape), Some(extension)) = (&shape, &leaf.extension) {
+            let page = &mut Page {
+                source: &source,
+                sink,
+            };
+            answers::check(page, shape, extension);
+        }
+    }
+    attribution::check(file, leaf.kind == Kind::Knowledge, sink);
+    leaf
+}
+
+/// Reads a YAML file and reports what is wrong with it as text and as YAML. The root is
+/// none when the YAML is broken or empty.
+fn read_yaml(path: &Path, flavor: Flavor, sink: &mut Sink) -> Option<(Source, Option<Node>)> {
+    let source = match Source::read(path) {
+        Ok(source) => source,
+        Err(fault) => {
+            unreadable(path, &fault, sink);
+            return None;
+        }
+    };
+    let parsed = yaml::parse(&source.text, flavor, Limits::default());
+    let page = &mut Page {
+        source: &source,
+        sink,
+    };
+    let broken: Vec<usize> = parsed.faults.iter().map(|f| f.span.start.line).collect();
+    if parsed.root.is_none() && parsed.faults.is_empty() {
+        let name = source.path.clone();
+        let hint = "write the content, or remove the file";
+        page.sink.file(name, Code::Empty, "the file is empty", hint);
+    }
+    for fault in parsed.faults {
+        page.fault(
+            fault.span,
+            yaml_code(fault.kind),
+            "",
+            fault.message,
+            fault.hint,
+        );
+    }
+    lint::check(page, &broken);
+    Some((source, parsed.root))
+}
+
+fn yaml_code(kind: FaultKind) -> Code {
+    match kind {
+        FaultKind::Syntax => Code::Syntax,
+        FaultKind::Limit => Code::Limit,
+        FaultKind::SeveralDocuments => Code::SeveralDocuments,
+        FaultKind::DuplicateKey => Code::DuplicateKey,
+        FaultKind::Unsupported => Code::UnsupportedYaml,
+    }
+}
+
+fn unreadable(path: &Path, fault: &ReadFault, sink: &mut Sink) {
+    let path = shown(path);
+    match fault {
+        ReadFault::NotUtf8(place) => {
+            let message = format!(
+                "{fault}: the byte at {}:{} is wrong",
+                place.line, place.column
+            );
+            let hint = "save the file as UTF-8 in your editor";
+            sink.file(path, Code::NotUtf8, message, hint);
+        }
+        ReadFault::Io(_) | ReadFault::TooLarge => {
+            let hint = "check that the file is there, is text, and may be read";
+            sink.file(path, Code::Unreadable, fault.to_string(), hint);
+        }
+    }
+}
+
+fn read_extension(file: &LeafFile, sink: &mut Sink) -> Option<Extension> {
+    if !file.siblings.iter().any(|name| name == EXTENSION_FILE) {
+        if let Some(other) = file.misnamed(EXTENSION_FILE) {
+            misnamed(file, other, EXTENSION_FILE, sink);
+        }
+        return None;
+    }
+    let (source, root) = read_yaml(&file.beside(EXTENSION_FILE), Flavor::Core, sink)?;
+    let page = &mut Page {
+        source: &source,
+        sink,
+    };
+    root.map(|root| extension::read(page, &root))
+}
+
+fn misnamed(file: &LeafFile, name: &str, right: &str, sink: &mut Sink) {
+    let message = format!("`{name}` is ignored: the name must be exactly `{right}`");
+    let path = shown(&file.beside(name));
+    sink.file(
+        path,
+        Code::FileName,
+        message,
+        format!("rename it to `{right}`"),
+    );
+}
+
+/// The names of the leaf's file and folders.
+fn names(page: &mut Page, file: &LeafFile) {
+    let name = file
+        .path
+        .file_name()
+        .map(|n| n.to_string_lossy().into_owned());
+    match name {
+        Some(name) if name != LEAF_FILE => misnamed(file, &name, LEAF_FILE, page.sink),
+        _ => {
+            if let Some(other) = file.misnamed(LEAF_FILE) {
+                misnamed(file, other, LEAF_FILE, page.sink);
+            }
+        }
+    }
+    let path = shown(&file.path);
+    if file.branch().is_none() {
+        let message = format!(
+            "the leaf `{}` is outside of the taxonomy's folders",
+            file.name
+        );
+        let hint = format!("put it below {}", fields::ticked(&BRANCHES));
+        page.sink.file(path, Code::OutsideTaxonomy, message, hint);
+        return;
+    }
+    let odd = file.name.split('/').find(|folder| !is_folder_name(folder));
+    if let Some(odd) = odd {
+        let message =
+            format!("the folder name `{odd}` is not in lower-case letters, digits and underscores");
+        let better = odd.to_lowercase().replace([' ', '-', '.'], "_");
+        page.sink.file(
+            path,
+            Code::FolderName,
+            message,
+            format!("rename it, such as to `{better}`"),
+        );
+    }
+}
+
+fn is_folder_name(name: &str) -> bool {
+    name.chars()
+        .all(|c| c == '_' || c.is_numeric() || (c.is_alphabetic() && !c.is_uppercase()))
+}
+
+fn empty_leaf(file: &LeafFile) -> Leaf {
+    let kind = match file.branch() {
+        Some("knowledge") => Kind::Knowledge,
+        _ => Kind::Skill { grounded: false },
+    };
+    Leaf {
+        name: file.name.clone(),
+        file: file.path.clone(),
+        kind,
+        version: 0,
+        task_description: String::new(),
+        document_outline: None,
+        domain: None,
+        created_by: String::new(),
+        seed_examples: Vec::new(),
+        document: None,
+        extension: None,
+        errors: 0,
+        warnings: 0,
+    }
+}
+
+fn fill(leaf: &mut Leaf, shape: &Shape, document: Option<Document>) {
+    let text = |text: &Option<Text>| text.as_ref().map(|text| text.text.to_string());
+    leaf.kind = shape.kind();
+    leaf.version = shape.version;
+    leaf.created_by = text(&shape.created_by).unwrap_or_default();
+    leaf.task_description = text(&shape.task_description).unwrap_or_default();
+    leaf.document_outline = text(&shape.document_outline);
+    leaf.domain = text(&shape.domain);
+    leaf.document = document;
+    for seed in &shape.seeds {
+        let pairs = seed.pairs.iter().filter_map(|pair| {
+            Some(QuestionAnswer {
+                question: text(&pair.question)?,
+                answer: text(&pair.answer)?,
+            })
+        });
+        let pairs: Vec<QuestionAnswer> = pairs.collect();
+        if !pairs.is_empty() {
+            leaf.seed_examples.push(SeedExample {
+                context: text(&seed.context),
+                questions_and_answers: pairs,
+            });
+        }
+    }
+}
