@@ -7,8 +7,8 @@
 mod check;
 mod codes;
 mod diagnostic;
-mod extension;
-mod leaf;
+pub mod extension;
+pub mod leaf;
 mod render;
 mod source;
 mod suggest;

@@ -5,7 +5,7 @@
 use super::fields::Page;
 use crate::codes::Code;
 use crate::diagnostic::Sink;
-use crate::source::{ReadFault, Source, Span, shown};
+use crate::source::{Source, Span, shown};
 use crate::walk::LeafFile;
 
 /// The name of the file.
