@@ -1,0 +1,253 @@
+//! The eval log: one line per answer with everything that shaped it, appended
+//! and never rewritten, so that a killed run resumes and scoring can be repeated.
+//!
+//! Does not know how answers are judged.
+
+use std::collections::HashSet;
+use std::fs::{File, OpenOptions};
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::error::EvalError;
+use crate::predictions::Prediction;
+use crate::rows::Message;
+
+/// One answer of one system.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct LogEntry {
+    /// The system's name in results.
+    pub system: String,
+    /// SHA-256 of the rendered prompt; see [`prompt_hash`].
+    pub prompt_hash: String,
+    /// The model, as exactly as it is known (name and content hash).
+    #[serde(default)]
+    pub model: String,
+    /// Everything else that shaped the answer: template, sampling, weights, seed.
+    #[serde(default)]
+    pub settings: serde_json::Value,
+    /// Which repeat of the same question this is, from 0.
+    #[serde(default)]
+    pub repeat: u32,
+    /// The answer.
+    #[serde(flatten)]
+    pub prediction: Prediction,
+}
+
+/// SHA-256 over roles and contents of a prompt, in hexadecimal.
+pub fn prompt_hash(messages: &[Message]) -> String {
+    let mut hash = Sha256::new();
+    for message in messages {
+        for part in [&message.role, &message.content] {
+            hash.update((part.len() as u64).to_le_bytes());
+            hash.update(part.as_bytes());
+        }
+    }
+    hash.finalize()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}
+
+/// A log file open for appending.
+#[derive(Debug)]
+pub struct EvalLog {
+    path: PathBuf,
+    file: File,
+    answered: HashSet<(String, String, String, u32)>,
+}
+
+impl EvalLog {
+    /// Opens a log, making it if there is none. A last line that a killed writer
+    /// left unfinished is cut off.
+    ///
+    /// # Errors
+    /// When the file cannot be read or written, or a line that is not the last
+    /// is no entry.
+    pub fn open(path: &Path) -> Result<Self, EvalError> {
+        let writing = |source| EvalError::writing(path, source);
+        let mut file = OpenOptions::new()
+            .create(true)
+            .read(true)
+            .append(true)
+            .open(path)
+            .map_err(writing)?;
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes).map_err(writing)?;
+        let whole = bytes
+            .iter()
+            .rposition(|byte| *byte == b'\n')
+            .map_or(0, |at| at + 1);
+        if whole < bytes.len() {
+            file.set_len(whole as u64).map_err(writing)?;
+            file.seek(SeekFrom::End(0)).map_err(writing)?;
+        }
+        let entries = parse(path, &bytes[..whole])?;
+        Ok(Self {
+            path: path.to_path_buf(),
+            file,
+            answered: entries.iter().map(key).collect(),
+        })
+    }
+
+    /// Appends an answer; after return it survives the process.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn append(&mut self, entry: &LogEntry) -> Result<(), EvalError> {
+        let mut line = serde_json::to_string(entry)
+            .map_err(|error| EvalError::invalid(error.to_string(), "log entries must be JSON"))?;
+        line.push('\n');
+        self.file
+            .write_all(line.as_bytes())
+            .map_err(|source| EvalError::writing(&self.path, source))?;
+        self.answered.insert(key(entry));
+        Ok(())
+    }
+
+    /// Whether this system has answered this prompt of this row already, so that
+    /// no paid call is repeated.
+    pub fn has(&self, system: &str, id: &str, prompt_hash: &str, repeat: u32) -> bool {
+        self.answered
+            .contains(&(system.into(), id.into(), prompt_hash.into(), repeat))
+    }
+}
+
+/// Reads the entries of a log in their order; an unfinished last line is left out.
+///
+/// # Errors
+/// When the file cannot be read or a finished line is no entry.
+pub fn read(path: &Path) -> Result<Vec<LogEntry>, EvalError> {
+    let bytes = std::fs::read(path).map_err(|source| EvalError::reading(path, source))?;
+    let whole = bytes
+        .iter()
+        .rposition(|byte| *byte == b'\n')
+        .map_or(0, |at| at + 1);
+    parse(path, &bytes[..whole])
+}
+
+/// The systems of a log in the order of their first answers, with the answers.
+/// Of several answers to a row under repeat 0 the last counts: it came after the
+/// set-up had changed.
+pub fn by_system(entries: Vec<LogEntry>) -> Vec<(String, Vec<Prediction>)> {
+    let mut systems: Vec<(String, Vec<Prediction>)> = Vec::new();
+    let mut places: std::collections::HashMap<(String, String), (usize, usize)> =
+        std::collections::HashMap::new();
+    for entry in entries.into_iter().filter(|entry| entry.repeat == 0) {
+        let known = (entry.system.clone(), entry.prediction.id.clone());
+        if let Some((system, answer)) = places.get(&known) {
+            systems[*system].1[*answer] = entry.prediction;
+            continue;
+        }
+        let system = match systems.iter().position(|(name, _)| *name == entry.system) {
+            Some(found) => found,
+            None => {
+                systems.push((entry.system.clone(), Vec::new()));
+                systems.len() - 1
+            }
+        };
+        places.insert(known, (system, systems[system].1.len()));
+        systems[system].1.push(entry.prediction);
+    }
+    systems
+}
+
+fn key(entry: &LogEntry) -> (String, String, String, u32) {
+    (
+        entry.system.clone(),
+        entry.prediction.id.clone(),
+        entry.prompt_hash.clone(),
+        entry.repeat,
+    )
+}
+
+fn parse(path: &Path, bytes: &[u8]) -> Result<Vec<LogEntry>, EvalError> {
+    let mut entries = Vec::new();
+    for (index, line) in bytes.split(|byte| *byte == b'\n').enumerate() {
+        if line.is_empty() {
+            continue;
+        }
+        let entry = serde_json::from_slice(line).map_err(|error| {
+            EvalError::invalid(
+                format!("{}:{}: no log entry: {error}", path.display(), index + 1),
+                "the log was edited or damaged; move it away to begin anew",
+            )
+        })?;
+        entries.push(entry);
+    }
+    Ok(entries)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(system: &str, id: &str, output: &str) -> LogEntry {
+        LogEntry {
+            system: system.into(),
+            prompt_hash: "h".into(),
+            prediction: Prediction::text(id, output),
+            ..LogEntry::default()
+        }
+    }
+
+    #[test]
+    fn a_torn_last_line_is_cut_and_the_rest_resumes() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log.jsonl");
+        let mut log = EvalLog::open(&path).unwrap();
+        log.append(&entry("s", "a", "1")).unwrap();
+        drop(log);
+        let mut bytes = std::fs::read(&path).unwrap();
+        bytes.extend_from_slice(b"{\"system\":\"s\",\"id\":\"b\"");
+        std::fs::write(&path, &bytes).unwrap();
+        assert_eq!(read(&path).unwrap().len(), 1);
+
+        let mut log = EvalLog::open(&path).unwrap();
+        assert!(log.has("s", "a", "h", 0));
+        assert!(!log.has("s", "b", "h", 0));
+        assert!(!log.has("s", "a", "other", 0));
+        log.append(&entry("s", "b", "2")).unwrap();
+        let entries = read(&path).unwrap();
+        assert_eq!(entries.len(), 2);
+        assert_eq!(entries[1].prediction.output, "2");
+    }
+
+    #[test]
+    fn damage_within_is_told_with_its_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log.jsonl");
+        std::fs::write(&path, "\n{oops}\n").unwrap();
+        let error = EvalLog::open(&path).unwrap_err().to_string();
+        assert!(error.contains("log.jsonl:2:"), "{error}");
+    }
+
+    #[test]
+    fn answers_sort_to_systems_and_later_ones_replace() {
+        let mut repeat = entry("s", "a", "other");
+        repeat.repeat = 1;
+        let systems = by_system(vec![
+            entry("s", "a", "1"),
+            entry("t", "a", "2"),
+            repeat,
+            entry("s", "a", "3"),
+        ]);
+        assert_eq!(systems.len(), 2);
+        assert_eq!(systems[0].1.len(), 1);
+        assert_eq!(systems[0].1[0].output, "3");
+    }
+
+    #[test]
+    fn the_hash_sees_roles_and_borders() {
+        let message = |role: &str, content: &str| Message {
+            role: role.into(),
+            content: content.into(),
+        };
+        let hash = prompt_hash(&[message("user", "ab")]);
+        assert_eq!(hash.len(), 64);
+        assert_ne!(hash, prompt_hash(&[message("usera", "b")]));
+        assert_ne!(hash, prompt_hash(&[message("system", "ab")]));
+    }
+}

@@ -1,0 +1,447 @@
+//! Scores systems on a task's rows: values, intervals, paired comparisons.
+//!
+//! Does not know where answers come from, nor how results are shown.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use crate::answer::{Answer, Cause};
+use crate::gate;
+use crate::metrics::{self, Metric, Sample, Tally};
+use crate::predictions::Predictions;
+use crate::results::{
+    Comparison, FieldScore, Ids, Latency, Method, MetricValue, Results, Role, SystemInfo,
+    SystemResult,
+};
+use crate::rows::Row;
+use crate::statistics::mcnemar::Paired;
+use crate::statistics::{CONFIDENCE, benjamini_hochberg, bootstrap, verdict, wilson};
+use crate::task::{OutputType, Task};
+
+/// How many ids of each kind results list by name.
+const LISTED_IDS: usize = 100;
+
+/// Tags beyond the largest so many get no slice of their own.
+const MOST_SLICES: usize = 50;
+
+/// A system with its answers.
+#[derive(Debug, Clone, Default)]
+pub struct System {
+    /// The name in results; unique.
+    pub name: String,
+    /// Its answers.
+    pub predictions: Predictions,
+    /// What else is known about it.
+    pub info: SystemInfo,
+}
+
+/// How to make intervals.
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    /// Seed of the bootstrap.
+    pub seed: u64,
+    /// Bootstrap resamples.
+    pub resamples: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            seed: 42,
+            resamples: 1000,
+        }
+    }
+}
+
+/// One system's tallies, with the samples that are right as a whole.
+#[derive(Default)]
+struct Measured {
+    tallies: Vec<Tally>,
+    resampled: Vec<Vec<f64>>,
+    rights: Vec<Option<bool>>,
+}
+
+/// Scores every system on every metric of the task.
+pub fn score(task: &Task, rows: &[Row], systems: &[System], options: &Options) -> Results {
+    let metrics = if task.metrics.is_empty() {
+        Metric::defaults(task, rows)
+    } else {
+        task.metrics.clone()
+    };
+    let targets: Vec<Value> = rows
+        .iter()
+        .map(|row| row.target_value(row.kind(task)))
+        .collect();
+    let mut measured = Vec::new();
+    let mut found = Vec::new();
+    for system in systems {
+        let samples = samples(task, rows, &targets, &system.predictions);
+        let one = measure(task, &metrics, &samples);
+        found.push(describe(task, system, &samples, &metrics));
+        measured.push(one);
+    }
+    resample(&mut measured, rows.len(), options);
+    for (system, one) in found.iter_mut().zip(&measured) {
+        system.metrics = values(&metrics, one);
+        system.slices = slices(&metrics, &one.tallies, rows, options);
+    }
+    let comparisons = compare(&metrics, systems, &measured);
+    let names: Vec<String> = metrics.iter().map(|metric| metric.name().into()).collect();
+    let mut results = Results {
+        task: task.name.clone(),
+        description: task.description.clone(),
+        samples: rows.len(),
+        metrics: names,
+        notes: notes(rows, systems, &metrics, &found),
+        systems: found,
+        comparisons,
+        published: task.published.clone(),
+        method: Method {
+            confidence: CONFIDENCE,
+            resamples: options.resamples,
+            seed: options.seed,
+        },
+        ..Results::default()
+    };
+    results.verdict = crate::report::verdict::sentences(&results);
+    results.gates = gate::evaluate(&task.gates, &results);
+    results
+}
+
+/// Reads a system's answer to every row, in the order of the rows.
+pub fn samples<'a>(
+    task: &Task,
+    rows: &'a [Row],
+    targets: &'a [Value],
+    predictions: &Predictions,
+) -> Vec<Sample<'a>> {
+    rows.iter()
+        .zip(targets)
+        .map(|(row, target)| Sample {
+            row,
+            kind: row.kind(task),
+            target,
+            answer: Answer::read(task, row, predictions.get(&row.id)),
+        })
+        .collect()
+}
+
+fn measure(task: &Task, metrics: &[Metric], samples: &[Sample]) -> Measured {
+    Measured {
+        tallies: metrics
+            .iter()
+            .map(|metric| metric.tally(task, samples))
+            .collect(),
+        resampled: Vec::new(),
+        rights: samples
+            .iter()
+            .map(|sample| Some(metrics::is_right(sample)))
+            .collect(),
+    }
+}
+
+/// Resamples the tallies of all systems together; proportions need none.
+fn resample(measured: &mut [Measured], samples: usize, options: &Options) {
+    let needed: Vec<&Tally> = measured
+        .iter()
+        .flat_map(|one| &one.tallies)
+        .filter(|tally| !matches!(tally, Tally::Rights(_)))
+        .collect();
+    let mut values =
+        bootstrap::resampled(&needed, samples, options.resamples, options.seed).into_iter();
+    for one in measured {
+        one.resampled = one
+            .tallies
+            .iter()
+            .map(|tally| match tally {
+                Tally::Rights(_) => Vec::new(),
+                _ => values.next().unwrap_or_default(),
+            })
+            .collect();
+    }
+}
+
+/// The value and interval of each metric that applies to any row.
+fn values(metrics: &[Metric], measured: &Measured) -> BTreeMap<String, MetricValue> {
+    let tallies = measured.tallies.iter().zip(&measured.resampled);
+    metrics
+        .iter()
+        .zip(tallies)
+        .filter_map(|(metric, (tally, resampled))| {
+            let value = tally.value()?;
+            let n = tally.n();
+            let (low, high) = interval(tally, value, n, resampled);
+            Some((
+                metric.name().to_string(),
+                MetricValue {
+                    value,
+                    low,
+                    high,
+                    n,
+                },
+            ))
+        })
+        .collect()
+}
+
+/// Wilson for proportions, the bootstrap for the rest. Where every resample gives
+/// the same 0 or 1 the bootstrap says nothing about the next sample; Wilson's
+/// interval for all or none of `n` stands in.
+fn interval(tally: &Tally, value: f64, n: usize, resampled: &[f64]) -> (f64, f64) {
+    if let Some(right) = tally.right_count() {
+        return wilson::wilson(right, n);
+    }
+    match bootstrap::interval(resampled.iter().copied()) {
+        Some((low, high)) if low == high && value == 1.0 => wilson::wilson(n, n),
+        Some((low, high)) if low == high && value == 0.0 => wilson::wilson(0, n),
+        Some((low, high)) => (low.min(value), high.max(value)),
+        None => (value, value),
+    }
+}
+
+fn compare(metrics: &[Metric], systems: &[System], measured: &[Measured]) -> Vec<Comparison> {
+    let mut comparisons = Vec::new();
+    for a in 0..systems.len() {
+        for b in a + 1..systems.len() {
+            for (index, metric) in metrics.iter().enumerate() {
+                if let Some(mut comparison) = pair(&measured[a], &measured[b], index) {
+                    comparison.a = systems[a].name.clone();
+                    comparison.b = systems[b].name.clone();
+                    comparison.metric = metric.name().to_string();
+                    comparisons.push(comparison);
+                }
+            }
+        }
+    }
+    let p_values: Vec<f64> = comparisons.iter().map(|c| c.p_value).collect();
+    for (comparison, adjusted) in comparisons
+        .iter_mut()
+        .zip(benjamini_hochberg::adjust(&p_values))
+    {
+        comparison.p_adjusted = adjusted;
+        comparison.verdict = verdict::verdict(
+            comparison.difference,
+            comparison.low,
+            comparison.high,
+            adjusted,
+        )
+        .to_string();
+    }
+    comparisons
+}
+
+/// Two systems on the metric of that index; names are filled in by the caller.
+fn pair(a: &Measured, b: &Measured, index: usize) -> Option<Comparison> {
+    let difference = a.tallies[index].value()? - b.tallies[index].value()?;
+    let (paired, low, high, p_value, test, smallest) = match (&a.tallies[index], &b.tallies[index])
+    {
+        (Tally::Rights(left), Tally::Rights(right)) => {
+            let paired = Paired::count(left, right);
+            let (low, high) = paired.interval();
+            let discordant = (paired.only_a + paired.only_b) as f64 / paired.total().max(1) as f64;
+            let smallest = verdict::smallest_shown(paired.total(), discordant);
+            (
+                paired,
+                low,
+                high,
+                paired.p_value(),
+                "mcnemar_exact",
+                Some(smallest),
+            )
+        }
+        _ => {
+            let differences = || {
+                let pairs = a.resampled[index].iter().zip(&b.resampled[index]);
+                pairs.map(|(left, right)| left - right)
+            };
+            let (low, high) =
+                bootstrap::interval(differences()).unwrap_or((difference, difference));
+            let paired = Paired::count(&a.rights, &b.rights);
+            let p_value = bootstrap::p_value(differences());
+            (paired, low, high, p_value, "paired_bootstrap", None)
+        }
+    };
+    Some(Comparison {
+        a: String::new(),
+        b: String::new(),
+        metric: String::new(),
+        difference,
+        low: low.min(difference),
+        high: high.max(difference),
+        p_value,
+        test: test.to_string(),
+        both_right: paired.both_right,
+        only_a: paired.only_a,
+        only_b: paired.only_b,
+        both_wrong: paired.both_wrong,
+        p_adjusted: p_value,
+        verdict: String::new(),
+        smallest_shown: smallest,
+    })
+}
+
+/// Everything about a system but its metrics.
+fn describe(task: &Task, system: &System, samples: &[Sample], metrics: &[Metric]) -> SystemResult {
+    let mut failures: BTreeMap<String, usize> = Cause::ALL
+        .iter()
+        .map(|cause| (cause.name().to_string(), 0))
+        .collect();
+    for cause in samples.iter().filter_map(|sample| sample.answer.cause()) {
+        *failures.entry(cause.name().to_string()).or_default() += 1;
+    }
+    let answers = samples
+        .iter()
+        .filter_map(|sample| system.predictions.get(&sample.row.id));
+    let tokens = |of: fn(&crate::predictions::Prediction) -> Option<u64>| {
+        answers.clone().filter_map(of).fold(None, |sum, more| {
+            Some(sum.unwrap_or(0_u64).saturating_add(more))
+        })
+    };
+    SystemResult {
+        name: system.name.clone(),
+        right: samples.iter().filter(|s| metrics::is_right(s)).count(),
+        failures,
+        fields: fields(samples),
+        labels: labels(task, samples, metrics),
+        latency_ms: latency(answers.clone().filter_map(|answer| answer.latency_ms)),
+        input_tokens: tokens(|answer| answer.input_tokens),
+        output_tokens: tokens(|answer| answer.output_tokens),
+        ids: ids(&system.predictions),
+        info: system.info.clone(),
+        ..SystemResult::default()
+    }
+}
+
+fn latency(latencies: impl Iterator<Item = f64>) -> Option<Latency> {
+    let mut sorted: Vec<f64> = latencies.filter(|latency| latency.is_finite()).collect();
+    sorted.sort_by(f64::total_cmp);
+    (!sorted.is_empty()).then(|| Latency {
+        p50: bootstrap::quantile(&sorted, 0.5),
+        p90: bootstrap::quantile(&sorted, 0.9),
+        n: sorted.len(),
+    })
+}
+
+fn ids(predictions: &Predictions) -> Ids {
+    let cut = |ids: &[String]| ids.iter().take(LISTED_IDS).cloned().collect();
+    Ids {
+        missing: cut(&predictions.missing),
+        missing_count: predictions.missing.len(),
+        unknown: cut(&predictions.unknown),
+        unknown_count: predictions.unknown.len(),
+        duplicate: cut(&predictions.duplicate),
+        duplicate_count: predictions.duplicate.len(),
+    }
+}
+
+fn fields(samples: &[Sample]) -> BTreeMap<String, FieldScore> {
+    let mut sums: BTreeMap<String, [u32; 3]> = BTreeMap::new();
+    for sample in samples.iter().filter(|s| s.kind == OutputType::Json) {
+        for (field, counts) in metrics::field::by_field(sample) {
+            let sum = sums.entry(field).or_default();
+            sum.iter_mut()
+                .zip(counts)
+                .for_each(|(sum, part)| *sum += part);
+        }
+    }
+    scored(sums)
+}
+
+fn scored(sums: BTreeMap<String, [u32; 3]>) -> BTreeMap<String, FieldScore> {
+    sums.into_iter()
+        .map(|(name, counts)| (name, FieldScore::of(counts)))
+        .collect()
+}
+
+fn labels(task: &Task, samples: &[Sample], metrics: &[Metric]) -> BTreeMap<String, FieldScore> {
+    let wanted = [
+        Metric::LabelMacroF1,
+        Metric::LabelMicroF1,
+        Metric::LabelWeightedF1,
+    ];
+    if !metrics.iter().any(|metric| wanted.contains(metric)) {
+        return BTreeMap::new();
+    }
+    let Tally::Labels { pairs, classes, .. } = Metric::LabelMicroF1.tally(task, samples) else {
+        return BTreeMap::new();
+    };
+    let names = metrics::label::classes(task, samples);
+    let mut counts = vec![[0; 3]; classes + 1];
+    for (target, answered) in pairs.into_iter().flatten() {
+        if target == answered {
+            counts[target as usize][0] += 1;
+        } else {
+            counts[answered as usize][1] += 1;
+            counts[target as usize][2] += 1;
+        }
+    }
+    let names = names.into_iter().chain(["(invalid)".to_string()]);
+    scored(names.zip(counts).collect())
+}
+
+/// Every metric over the samples of each tag, with intervals of its own.
+fn slices(
+    metrics: &[Metric],
+    tallies: &[Tally],
+    rows: &[Row],
+    options: &Options,
+) -> BTreeMap<String, BTreeMap<String, MetricValue>> {
+    let mut members: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+    for (index, row) in rows.iter().enumerate() {
+        for tag in &row.tags {
+            members.entry(tag).or_default().push(index);
+        }
+    }
+    if members.len() > MOST_SLICES {
+        let mut sizes: Vec<usize> = members.values().map(Vec::len).collect();
+        sizes.sort_unstable_by(|a, b| b.cmp(a));
+        members.retain(|_, indices| indices.len() > sizes[MOST_SLICES]);
+    }
+    members
+        .into_iter()
+        .map(|(tag, indices)| {
+            let mut one = [Measured {
+                tallies: tallies.iter().map(|tally| tally.subset(&indices)).collect(),
+                ..Measured::default()
+            }];
+            resample(&mut one, indices.len(), options);
+            (tag.to_string(), values(metrics, &one[0]))
+        })
+        .collect()
+}
+
+fn notes(
+    rows: &[Row],
+    systems: &[System],
+    metrics: &[Metric],
+    found: &[SystemResult],
+) -> Vec<String> {
+    let mut notes = Vec::new();
+    if !systems.iter().any(|s| s.info.role == Some(Role::Frontier)) {
+        notes.push("no frontier baseline configured".to_string());
+    }
+    for system in systems {
+        if let Some(remark) = system.predictions.remark() {
+            notes.push(format!("{}: {remark}", system.name));
+        }
+    }
+    if let Some(first) = found.first() {
+        for metric in metrics {
+            match first.metrics.get(metric.name()) {
+                Some(value) if value.n < rows.len() => notes.push(format!(
+                    "{} applies to {} of {} samples",
+                    metric.name(),
+                    value.n,
+                    rows.len()
+                )),
+                Some(_) => {}
+                None => notes.push(format!("{} applies to no sample", metric.name())),
+            }
+        }
+    }
+    notes
+}
+
+#[cfg(test)]
+mod tests;

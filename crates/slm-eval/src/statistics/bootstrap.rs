@@ -1,0 +1,119 @@
+//! Percentile bootstrap by sample (Efron 1979), the same resamples for every
+//! system and metric, so that differences are paired.
+//!
+//! Does not know what the tallies count.
+
+use rand::Rng;
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+use rayon::prelude::*;
+
+use super::CONFIDENCE;
+use crate::metrics::Tally;
+
+/// The value of each tally on each resample: `[tally][resample]`, NaN where a
+/// resample holds no sample that the tally applies to. Resample `i` is drawn by
+/// ChaCha8 from `seed` in stream `i`, so that threads do not matter.
+pub fn resampled(tallies: &[&Tally], samples: usize, resamples: usize, seed: u64) -> Vec<Vec<f64>> {
+    let by_resample: Vec<Vec<f64>> = (0..resamples)
+        .into_par_iter()
+        .map_init(
+            || vec![0u32; samples],
+            |weights, index| {
+                draw(weights, seed, index as u64);
+                tallies
+                    .iter()
+                    .map(|tally| tally.resampled(weights).unwrap_or(f64::NAN))
+                    .collect()
+            },
+        )
+        .collect();
+    (0..tallies.len())
+        .map(|tally| by_resample.iter().map(|values| values[tally]).collect())
+        .collect()
+}
+
+/// How often each sample stands in one resample with replacement.
+fn draw(weights: &mut [u32], seed: u64, stream: u64) {
+    weights.fill(0);
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    random.set_stream(stream);
+    let samples = weights.len() as u32;
+    for _ in 0..samples {
+        weights[random.random_range(0..samples) as usize] += 1;
+    }
+}
+
+/// The 95% percentile interval of resampled values; none without any.
+pub fn interval(values: impl Iterator<Item = f64>) -> Option<(f64, f64)> {
+    let mut values: Vec<f64> = values.filter(|value| value.is_finite()).collect();
+    if values.is_empty() {
+        return None;
+    }
+    values.sort_by(f64::total_cmp);
+    let tail = (1.0 - CONFIDENCE) / 2.0;
+    Some((quantile(&values, tail), quantile(&values, 1.0 - tail)))
+}
+
+/// The quantile of sorted values, interpolated between neighbours.
+pub fn quantile(sorted: &[f64], share: f64) -> f64 {
+    let Some(last) = sorted.len().checked_sub(1) else {
+        return f64::NAN;
+    };
+    let place = share.clamp(0.0, 1.0) * last as f64;
+    let below = place.floor() as usize;
+    let above = (below + 1).min(last);
+    sorted[below] + (sorted[above] - sorted[below]) * (place - below as f64)
+}
+
+/// Two-sided p-value that a difference is 0, from its resampled values: twice the
+/// smaller share on either side of 0, with one added to count and total so that
+/// no finite bootstrap claims certainty (Davison and Hinkley 1997).
+pub fn p_value(differences: impl Iterator<Item = f64>) -> f64 {
+    let (mut below, mut above, mut total) = (0u32, 0u32, 0u32);
+    for difference in differences.filter(|difference| difference.is_finite()) {
+        total += 1;
+        below += u32::from(difference <= 0.0);
+        above += u32::from(difference >= 0.0);
+    }
+    (2.0 * f64::from(below.min(above) + 1) / f64::from(total + 1)).min(1.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quantiles_interpolate() {
+        let values = [0.0, 1.0, 2.0, 3.0, 4.0];
+        assert_eq!(quantile(&values, 0.5), 2.0);
+        assert_eq!(quantile(&values, 0.1), 0.4);
+        assert!(quantile(&[], 0.5).is_nan());
+    }
+
+    #[test]
+    fn the_same_seed_gives_the_same_values_and_another_seed_others() {
+        let tally = Tally::Means((0..50).map(|i| Some(f64::from(i))).collect());
+        let first = resampled(&[&tally], 50, 20, 7);
+        assert_eq!(first, resampled(&[&tally], 50, 20, 7));
+        assert_ne!(first, resampled(&[&tally], 50, 20, 8));
+    }
+
+    #[test]
+    fn the_interval_of_a_mean_is_near_the_normal_one() {
+        // 400 values, half 0 and half 1: the standard error is 0.5 / 20 = 0.025.
+        let tally = Tally::Means((0..400).map(|i| Some(f64::from(i % 2))).collect());
+        let values = resampled(&[&tally], 400, 2000, 1).remove(0);
+        let (low, high) = interval(values.into_iter()).unwrap();
+        assert!((low - 0.451).abs() < 0.006, "{low}");
+        assert!((high - 0.549).abs() < 0.006, "{high}");
+    }
+
+    #[test]
+    fn p_values_are_two_sided_and_never_zero() {
+        let all_above = std::iter::repeat_n(0.5, 999);
+        assert!((p_value(all_above) - 2.0 / 1000.0).abs() < 1e-12);
+        assert_eq!(p_value([0.0; 10].into_iter()), 1.0);
+        assert_eq!(p_value(std::iter::empty()), 1.0);
+    }
+}

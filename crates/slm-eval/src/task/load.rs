@@ -1,0 +1,398 @@
+//! Reads a task file and says everything that is wrong with it.
+//!
+//! The only place of this crate that knows YAML.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
+
+use super::{Output, OutputType, Published, Task};
+use crate::error::{EvalError, Problem};
+use crate::gate::Gate;
+use crate::metrics::Metric;
+use crate::suggest;
+
+const TASK_KEYS: &[&str] = &[
+    "name",
+    "description",
+    "data",
+    "output",
+    "metrics",
+    "prompt",
+    "label_field",
+    "intent_field",
+    "slots_field",
+    "gates",
+    "published",
+];
+const OUTPUT_KEYS: &[&str] = &["type", "labels", "schema"];
+const PUBLISHED_KEYS: &[&str] = &["name", "metrics", "source", "note"];
+
+#[derive(Deserialize)]
+struct RawTask {
+    name: String,
+    #[serde(default)]
+    description: Option<String>,
+    data: String,
+    output: RawOutput,
+    #[serde(default)]
+    metrics: Vec<String>,
+    #[serde(default)]
+    prompt: Option<String>,
+    #[serde(default)]
+    label_field: Option<String>,
+    #[serde(default)]
+    intent_field: Option<String>,
+    #[serde(default)]
+    slots_field: Option<String>,
+    #[serde(default)]
+    gates: Vec<Gate>,
+    #[serde(default)]
+    published: Vec<Published>,
+}
+
+#[derive(Deserialize)]
+struct RawOutput {
+    #[serde(rename = "type")]
+    kind: String,
+    #[serde(default)]
+    labels: Vec<String>,
+    #[serde(default)]
+    schema: Option<Value>,
+}
+
+impl Task {
+    /// Reads and checks a task file. The data's path is resolved against the
+    /// file's folder; whether the data is there is found out by reading it.
+    ///
+    /// # Errors
+    /// A file that cannot be read, is not YAML, has unknown keys, lacks a name,
+    /// data or output, names an unknown metric or type, or carries an invalid
+    /// schema, pointer or template. All faults of one kind are told at once.
+    pub fn load(path: &Path) -> Result<Self, EvalError> {
+        let text =
+            std::fs::read_to_string(path).map_err(|source| EvalError::reading(path, source))?;
+        let task = Self::parse(path, &text)?;
+        if !task.data.is_file() {
+            let line = line_of_key(&text, "data");
+            return Err(EvalError::Problems(vec![Problem::new(
+                path,
+                line,
+                format!("the data `{}` is missing", task.data.display()),
+                "the path is relative to the task file; import or generate the data first",
+            )]));
+        }
+        Ok(task)
+    }
+
+    /// As [`Task::load`], from text, without looking for the data.
+    ///
+    /// # Errors
+    /// As [`Task::load`].
+    pub fn parse(path: &Path, text: &str) -> Result<Self, EvalError> {
+        let yaml: serde_yaml::Value =
+            serde_yaml::from_str(text).map_err(|error| yaml_error(path, &error))?;
+        EvalError::unless_empty(unknown_keys(path, text, &yaml))?;
+        let raw: RawTask = serde_yaml::from_str(text).map_err(|error| yaml_error(path, &error))?;
+        let mut faults = Faults {
+            path,
+            text,
+            problems: Vec::new(),
+        };
+        let task = faults.check(raw);
+        EvalError::unless_empty(faults.problems)?;
+        Ok(task)
+    }
+}
+
+/// Collects every fault of a task whose keys and types are right.
+struct Faults<'a> {
+    path: &'a Path,
+    text: &'a str,
+    problems: Vec<Problem>,
+}
+
+impl Faults<'_> {
+    fn add(&mut self, key: &str, message: String, hint: impl Into<String>) {
+        let line = line_of_key(self.text, key);
+        self.problems
+            .push(Problem::new(self.path, line, message, hint));
+    }
+
+    fn check(&mut self, raw: RawTask) -> Task {
+        let folder = self.path.parent().unwrap_or(Path::new(""));
+        let output = self.output(raw.output, folder);
+        let metrics = raw
+            .metrics
+            .iter()
+            .filter_map(|name| self.metric(name))
+            .collect();
+        for (key, pointer) in [
+            ("label_field", &raw.label_field),
+            ("intent_field", &raw.intent_field),
+            ("slots_field", &raw.slots_field),
+        ] {
+            self.pointer(key, pointer.as_deref());
+        }
+        if let Some(prompt) = &raw.prompt
+            && let Err(error) = crate::prompt::check(prompt)
+        {
+            self.add("prompt", error, "the prompt is a Jinja template");
+        }
+        for gate in &raw.gates {
+            if let Err((message, hint)) = gate.check() {
+                self.add("gates", message, hint);
+            }
+        }
+        Task {
+            name: raw.name,
+            description: raw.description,
+            data: folder.join(raw.data),
+            output,
+            metrics,
+            prompt: raw.prompt,
+            label_field: raw.label_field,
+            intent_field: raw.intent_field.unwrap_or_else(|| "/intent".into()),
+            slots_field: raw.slots_field.unwrap_or_else(|| "/slots".into()),
+            gates: raw.gates,
+            published: raw.published,
+        }
+    }
+
+    fn output(&mut self, raw: RawOutput, folder: &Path) -> Output {
+        let kind = OutputType::parse(&raw.kind).unwrap_or_else(|| {
+            let hint = suggest::hint(&raw.kind, &OutputType::NAMES);
+            self.add("type", format!("unknown output type `{}`", raw.kind), hint);
+            OutputType::Text
+        });
+        let mut labels: Vec<String> = Vec::new();
+        for label in raw.labels {
+            if labels.contains(&label) {
+                let message = format!("the label `{label}` is declared twice");
+                self.add("labels", message, "remove one of them");
+            } else {
+                labels.push(label);
+            }
+        }
+        let schema = raw.schema.and_then(|schema| self.schema(schema, folder));
+        Output {
+            kind,
+            labels,
+            schema,
+        }
+    }
+
+    /// A schema given in place, or as the path of a JSON file.
+    fn schema(&mut self, schema: Value, folder: &Path) -> Option<Value> {
+        let schema = match schema {
+            Value::String(file) => {
+                let read = std::fs::read_to_string(folder.join(&file))
+                    .map_err(|error| error.to_string())
+                    .and_then(|text| serde_json::from_str(&text).map_err(|e| e.to_string()));
+                match read {
+                    Ok(schema) => schema,
+                    Err(error) => {
+                        let message = format!("the schema `{file}` cannot be read: {error}");
+                        self.add("schema", message, "give a schema or the path of one");
+                        return None;
+                    }
+                }
+            }
+            given => given,
+        };
+        if let Err(error) = crate::schema::compile(&schema) {
+            self.add(
+                "schema",
+                format!("the schema is invalid: {error}"),
+                "write JSON Schema, Draft 2020-12",
+            );
+        }
+        Some(schema)
+    }
+
+    fn metric(&mut self, name: &str) -> Option<Metric> {
+        let found = Metric::parse(name);
+        if found.is_none() {
+            let hint = suggest::hint(name, &Metric::names());
+            self.add("metrics", format!("unknown metric `{name}`"), hint);
+        }
+        found
+    }
+
+    fn pointer(&mut self, key: &str, pointer: Option<&str>) {
+        if pointer.is_some_and(|pointer| !pointer.is_empty() && !pointer.starts_with('/')) {
+            let message = format!("`{key}` is not a JSON pointer");
+            self.add(key, message, "begin it with `/`, as in `/category`");
+        }
+    }
+}
+
+/// Published metrics must be numbers under names that can be drawn beside ours.
+pub(crate) fn metric_values<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<BTreeMap<String, f64>, D::Error> {
+    let values = BTreeMap::<String, f64>::deserialize(deserializer)?;
+    for (name, value) in &values {
+        if !value.is_finite() {
+            return Err(serde::de::Error::custom(format!(
+                "the published `{name}` is not a number"
+            )));
+        }
+    }
+    Ok(values)
+}
+
+fn unknown_keys(path: &Path, text: &str, yaml: &serde_yaml::Value) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    let Some(top) = yaml.as_mapping() else {
+        return vec![Problem::new(
+            path,
+            1,
+            "a task is a mapping of keys",
+            format!(
+                "write `name`, `data` and `output`; valid keys: `{}`",
+                TASK_KEYS.join("`, `")
+            ),
+        )];
+    };
+    let mut check = |value: Option<&serde_yaml::Value>, place: &str, keys: &[&str]| {
+        let Some(mapping) = value.and_then(serde_yaml::Value::as_mapping) else {
+            return;
+        };
+        for key in mapping.keys() {
+            let name = key
+                .as_str()
+                .map_or_else(|| format!("{key:?}"), String::from);
+            if !keys.contains(&name.as_str()) {
+                problems.push(Problem::new(
+                    path,
+                    line_of_key(text, &name),
+                    format!("unknown key `{place}{name}`"),
+                    suggest::hint(&name, keys),
+                ));
+            }
+        }
+    };
+    check(Some(yaml), "", TASK_KEYS);
+    check(top.get("output"), "output.", OUTPUT_KEYS);
+    for (list, keys) in [("gates", Gate::KEYS), ("published", PUBLISHED_KEYS)] {
+        let items = top.get(list).and_then(serde_yaml::Value::as_sequence);
+        for item in items.into_iter().flatten() {
+            check(Some(item), &format!("{list}[]."), keys);
+        }
+    }
+    problems
+}
+
+fn yaml_error(path: &Path, error: &serde_yaml::Error) -> EvalError {
+    let (line, column) = error
+        .location()
+        .map_or((0, 0), |at| (at.line(), at.column()));
+    let message = error.to_string();
+    let message = message
+        .split(" at line ")
+        .next()
+        .unwrap_or(&message)
+        .to_string();
+    let hint = if message.contains("missing field") {
+        "a task needs `name`, `data` and `output: {type}`"
+    } else {
+        "see the documentation of task files for the form of each key"
+    };
+    EvalError::Problems(vec![
+        Problem::new(path, line, message, hint).at_column(column),
+    ])
+}
+
+/// The first line on which `key:` stands, or 0.
+fn line_of_key(text: &str, key: &str) -> usize {
+    let written = |line: &str| {
+        let mut rest = line.trim_start().trim_start_matches("- ").trim_start();
+        // Inside a flow mapping the key may follow a brace or a comma.
+        loop {
+            let bare = rest.trim_start_matches(['"', '\'', '{', ' ']);
+            if let Some(after) = bare.strip_prefix(key)
+                && after.trim_start_matches(['"', '\'']).starts_with(':')
+            {
+                return true;
+            }
+            match rest.find([',', '{']) {
+                Some(at) => rest = rest[at + 1..].trim_start(),
+                None => return false,
+            }
+        }
+    };
+    text.lines()
+        .position(|line| !line.trim_start().starts_with('#') && written(line))
+        .map_or(0, |index| index + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Task, String> {
+        Task::parse(Path::new("evals/t.yaml"), text).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_task_reads_with_its_data_beside_it() {
+        let task = parse(
+            "name: triage\ndata: rows.jsonl\noutput:\n  type: label\n  labels: [a, b]\nmetrics: [label_macro_f1]\n",
+        )
+        .unwrap();
+        assert_eq!(task.data, Path::new("evals/rows.jsonl"));
+        assert_eq!(task.output.labels, ["a", "b"]);
+        assert_eq!(task.metrics, [Metric::LabelMacroF1]);
+    }
+
+    #[test]
+    fn unknown_keys_are_told_with_line_and_suggestion() {
+        let error = parse("name: t\ndata: d\noutput: {type: text, lables: []}\nmetrcs: []\n");
+        assert_eq!(
+            error.unwrap_err(),
+            "evals/t.yaml:4: unknown key `metrcs`\nhint: did you mean `metrics`?\n\
+             evals/t.yaml:3: unknown key `output.lables`\nhint: did you mean `labels`?"
+        );
+    }
+
+    #[test]
+    fn an_invalid_schema_metric_and_pointer_are_told_at_once() {
+        let error = parse(
+            "name: t\ndata: d\noutput:\n  type: json\n  schema: {type: objekt}\nmetrics: [field_f2]\nlabel_field: category\n",
+        )
+        .unwrap_err();
+        assert!(
+            error.contains("evals/t.yaml:5: the schema is invalid"),
+            "{error}"
+        );
+        assert!(
+            error.contains(
+                "evals/t.yaml:6: unknown metric `field_f2`\nhint: did you mean `field_f1`?"
+            ),
+            "{error}"
+        );
+        assert!(
+            error.contains("evals/t.yaml:7: `label_field` is not a JSON pointer"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_missing_name_broken_yaml_and_missing_data_have_hints() {
+        let error = parse("data: d\noutput: {type: text}\n").unwrap_err();
+        assert!(error.contains("missing field `name`\nhint:"), "{error}");
+        let error = parse("name: [\n").unwrap_err();
+        assert!(
+            error.contains("evals/t.yaml:2") && error.contains("hint:"),
+            "{error}"
+        );
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("t.yaml");
+        std::fs::write(&path, "name: t\ndata: gone.jsonl\noutput: {type: text}\n").unwrap();
+        let error = Task::load(&path).unwrap_err().to_string();
+        assert!(error.contains("t.yaml:2: the data"), "{error}");
+    }
+}
