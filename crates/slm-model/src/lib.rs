@@ -4,8 +4,17 @@
 
 pub mod checkpoint;
 pub mod config;
+pub mod decoder;
 pub mod error;
+pub mod kernels;
+pub mod lora;
+pub mod ops;
+pub mod quant;
+pub mod tokenizer;
+pub mod tokenizer_training;
+pub mod weights;
 
 pub use checkpoint::Checkpoint;
 pub use config::ModelConfig;
 pub use error::{ModelError, Result};
+pub use tokenizer::{ChatMessage, Tokenizer};

@@ -1,0 +1,145 @@
+//! The decoder's operations, once composed from burn's tensor operations and once fused.
+//!
+//! A backend whose tensors lie in host memory as f32 (flex) runs the kernels of [`crate::kernels`],
+//! with hand-written backwards under autodiff; every other backend runs the composed form, which
+//! is also what the fused one is tested against. Does not know layers or weights' names.
+
+mod composed;
+mod fused;
+mod node;
+
+use std::sync::Arc;
+
+use burn::tensor::Tensor;
+use burn::tensor::backend::Backend;
+
+use crate::kernels::attention::Heads;
+use crate::kernels::rope::Table;
+
+/// How the rows of a packed batch form samples.
+#[derive(Debug)]
+pub struct Packing {
+    /// First row of each sample, and the number of rows at the end.
+    pub bounds: Vec<usize>,
+    /// Position of each row in its sample.
+    pub positions: Vec<u32>,
+}
+
+impl Packing {
+    /// Samples of these lengths one behind the other, positions counted from 0 in each.
+    pub fn of_lengths(lengths: &[usize]) -> Self {
+        let mut bounds = vec![0];
+        let mut positions = Vec::new();
+        for length in lengths {
+            bounds.push(bounds[bounds.len() - 1] + length);
+            positions.extend(0..*length as u32);
+        }
+        Self { bounds, positions }
+    }
+}
+
+/// What attention needs besides queries, keys and values.
+#[derive(Debug, Clone)]
+pub struct AttentionContext {
+    /// Samples in the batch.
+    pub packing: Arc<Packing>,
+    /// Heads and scale.
+    pub heads: Heads,
+    /// Rotary table.
+    pub rope: Arc<Table>,
+}
+
+/// Rows to predict: token and weight of each.
+#[derive(Debug, Clone)]
+pub struct Labels {
+    /// Token that each row must predict.
+    pub tokens: Vec<u32>,
+    /// Factor on each row's loss.
+    pub weights: Vec<f32>,
+}
+
+/// A backend that can run the decoder.
+pub trait DecoderBackend: Backend {
+    /// Whether the fused host kernels are used.
+    const FUSED: bool = false;
+
+    /// The values of a float tensor in host memory, for fused backends.
+    ///
+    /// # Panics
+    /// On a backend that is not fused; no caller reaches it there.
+    fn host(tensor: &Self::FloatTensorPrimitive) -> &[f32] {
+        unreachable!("{tensor:?} is not in host memory")
+    }
+
+    /// RMSNorm of each row: `x / sqrt(mean(x^2) + epsilon) * w`.
+    ///
+    /// # Shapes
+    /// `x` [m, d], `w` [d].
+    fn rms_norm(x: Tensor<Self, 2>, w: Tensor<Self, 1>, epsilon: f64) -> Tensor<Self, 2> {
+        composed::rms_norm(x, w, epsilon)
+    }
+
+    /// `x W^T`.
+    ///
+    /// # Shapes
+    /// `x` [m, in], `w` [out, in].
+    fn linear_rows(x: Tensor<Self, 2>, w: Tensor<Self, 2>) -> Tensor<Self, 2> {
+        composed::linear(x, w)
+    }
+
+    /// `x W^T + scale (x A^T) B^T` (Hu et al. 2021).
+    ///
+    /// # Shapes
+    /// `x` [m, in], `w` [out, in], `a` [rank, in], `b` [out, rank].
+    fn lora_linear(x: Tensor<Self, 2>, w: Tensor<Self, 2>, a: Tensor<Self, 2>, b: Tensor<Self, 2>, scale: f64) -> Tensor<Self, 2> {
+        composed::lora_linear(x, w, a, b, scale)
+    }
+
+    /// Rotary embedding, then causal attention within each sample.
+    ///
+    /// # Shapes
+    /// `q` [m, query width], `k`, `v` [m, key width]; result as `q`.
+    fn packed_attention(q: Tensor<Self, 2>, k: Tensor<Self, 2>, v: Tensor<Self, 2>, context: &AttentionContext) -> Tensor<Self, 2> {
+        composed::attention(q, k, v, context)
+    }
+
+    /// `silu(gate) up`.
+    ///
+    /// # Shapes
+    /// All [m, f].
+    fn swiglu(gate: Tensor<Self, 2>, up: Tensor<Self, 2>) -> Tensor<Self, 2> {
+        composed::swiglu(gate, up)
+    }
+
+    /// Rows of the embedding.
+    ///
+    /// # Shapes
+    /// `w` [v, d], `tokens` [m]; result [m, d].
+    fn embed(w: Tensor<Self, 2>, tokens: &[u32]) -> Tensor<Self, 2> {
+        composed::embed(w, tokens)
+    }
+
+    /// Some rows of `x`, each at most once.
+    ///
+    /// # Shapes
+    /// `x` [m, d], `rows` [n]; result [n, d].
+    fn select_rows(x: Tensor<Self, 2>, rows: &[u32]) -> Tensor<Self, 2> {
+        composed::embed(x, rows)
+    }
+
+    /// Weighted sum of cross-entropies of `hidden W^T` against the labels.
+    ///
+    /// # Shapes
+    /// `hidden` [m, d], `w` [v, d]; result [1].
+    fn cross_entropy(hidden: Tensor<Self, 2>, w: Tensor<Self, 2>, labels: &Labels) -> Tensor<Self, 1> {
+        composed::cross_entropy(hidden, w, labels)
+    }
+}
+
+impl DecoderBackend for burn::backend::NdArray {}
+
+#[cfg(feature = "cuda")]
+impl DecoderBackend for burn::backend::Cuda {}
+
+#[cfg(test)]
+mod tests;

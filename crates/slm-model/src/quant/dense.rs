@@ -1,0 +1,93 @@
+//! Floats in panels of [`LANES`] rows, for what is not quantized: f32, or bfloat16 as stored.
+//!
+//! A product sums the columns of each output in order, one fused multiply-add each.
+
+use half::bf16;
+
+use super::isa::Isa;
+use super::{LANES, kernel};
+
+/// A matrix [rows, columns] whose rows lie in panels: [ceil(rows / LANES)][columns][LANES].
+pub struct DenseMatrix {
+    rows: usize,
+    columns: usize,
+    panels: Panels,
+}
+
+enum Panels {
+    F32(Vec<[f32; LANES]>),
+    Bf16(Vec<[u16; LANES]>),
+}
+
+impl DenseMatrix {
+    /// Packs a row-major matrix, kept in f32.
+    ///
+    /// # Panics
+    /// When `values` does not hold `rows * columns` numbers.
+    pub fn from_f32(values: &[f32], rows: usize, columns: usize) -> Self {
+        Self { rows, columns, panels: Panels::F32(pack(values, rows, columns)) }
+    }
+
+    /// Packs a row-major matrix, kept in bfloat16.
+    ///
+    /// # Panics
+    /// When `values` does not hold `rows * columns` numbers.
+    pub fn from_bf16(values: &[bf16], rows: usize, columns: usize) -> Self {
+        let bits: Vec<u16> = values.iter().map(|value| value.to_bits()).collect();
+        Self { rows, columns, panels: Panels::Bf16(pack(&bits, rows, columns)) }
+    }
+
+    /// Rows, the outputs of a product.
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Columns, the inputs of a product.
+    pub fn columns(&self) -> usize {
+        self.columns
+    }
+
+    /// Bytes in memory.
+    pub fn bytes(&self) -> usize {
+        match &self.panels {
+            Panels::F32(panels) => size_of_val(panels.as_slice()),
+            Panels::Bf16(panels) => size_of_val(panels.as_slice()),
+        }
+    }
+
+    /// Copies row `row` to `out`.
+    ///
+    /// # Panics
+    /// When the matrix has no such row or `out` is not as long as one.
+    pub fn copy_row(&self, row: usize, out: &mut [f32]) {
+        assert!(row < self.rows && out.len() == self.columns, "row {row} of {}", self.rows);
+        let (start, lane) = (row / LANES * self.columns, row % LANES);
+        for (k, out) in out.iter_mut().enumerate() {
+            *out = match &self.panels {
+                Panels::F32(panels) => panels[start + k][lane],
+                Panels::Bf16(panels) => bf16::from_bits(panels[start + k][lane]).to_f32(),
+            };
+        }
+    }
+
+    /// One panel times one tile of `width` rows of activations, [K][width].
+    pub(super) fn panel(&self, isa: Isa, panel: usize, x: &[f32], width: usize, out: &mut [[f32; LANES]]) {
+        let range = panel * self.columns..(panel + 1) * self.columns;
+        match &self.panels {
+            Panels::F32(panels) => kernel::f32_panel(isa, &panels[range], x, width, out),
+            Panels::Bf16(panels) => kernel::bf16_panel(isa, &panels[range], x, width, out),
+        }
+    }
+}
+
+fn pack<T: Copy + Default>(values: &[T], rows: usize, columns: usize) -> Vec<[T; LANES]> {
+    assert_eq!(values.len(), rows * columns, "a matrix of {rows} rows and {columns} columns");
+    let mut panels = vec![[T::default(); LANES]; rows.div_ceil(LANES) * columns];
+    for (row, values) in values.chunks_exact(columns.max(1)).enumerate() {
+        let (start, lane) = (row / LANES * columns, row % LANES);
+        for (panel, value) in panels[start..start + columns].iter_mut().zip(values) {
+            panel[lane] = *value;
+        }
+    }
+    panels
+}

@@ -1,0 +1,46 @@
+//! Weights in the layouts that inference reads: packed integers with a scale per group, or floats
+//! in panels; their products with activations; their saved form.
+//!
+//! Every output row of a product is summed in one fixed order, whatever the number of rows, the
+//! threads or the instruction set, so a batched answer equals a single one bit for bit. Knows
+//! matrices and files; not burn, not decoders.
+
+pub mod activations;
+pub mod dense;
+pub mod isa;
+pub mod kernel;
+pub mod linear;
+pub mod matrix;
+pub mod packed;
+pub mod rounding;
+mod portable;
+#[cfg(target_arch = "x86_64")]
+mod x86;
+
+pub use dense::DenseMatrix;
+pub use isa::Isa;
+pub use linear::{Linear, Threads, Weights};
+pub use matrix::{Bits, QuantizedMatrix};
+pub use packed::PackedMatrix;
+
+/// Columns that share a scale.
+pub const GROUP: usize = 32;
+
+/// Output rows that a kernel computes together, one per lane.
+pub const LANES: usize = 16;
+
+/// Most activation rows that a kernel takes at once.
+pub const MAX_TILE: usize = 8;
+
+#[cfg(test)]
+mod testing {
+    //! Random numbers for the tests of this room.
+    use rand::{Rng, SeedableRng};
+    use rand_chacha::ChaCha8Rng;
+
+    /// `count` values, uniform in -1..1, the same for a seed.
+    pub fn random(seed: u64, count: usize) -> Vec<f32> {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        (0..count).map(|_| rng.random_range(-1.0..1.0)).collect()
+    }
+}

@@ -1,0 +1,117 @@
+//! The kernels in plain Rust: the reference for every other instruction set, which must give the
+//! same bits.
+//!
+//! `M` activation rows times one panel of [`LANES`] weight rows. Floats are accumulated by fused
+//! multiply-add, column by column; integers exactly within a group, then scaled and accumulated by
+//! fused multiply-add, group by group.
+
+use super::activations::CodeTile;
+use super::{GROUP, LANES};
+
+/// Bytes of one step of packed weights: four columns of each lane.
+pub(super) const STEP: usize = 4 * LANES;
+
+/// # Shapes
+/// `panel` [K][LANES], `x` [K][M], `out` [M][LANES].
+pub(super) fn f32_panel<const M: usize>(
+    panel: &[[f32; LANES]],
+    x: &[[f32; M]],
+    out: &mut [[f32; LANES]],
+) {
+    let mut sums = [[0.0f32; LANES]; M];
+    for (w, x) in panel.iter().zip(x) {
+        accumulate(&mut sums, w, x);
+    }
+    out.copy_from_slice(&sums);
+}
+
+/// As [`f32_panel`], for weights in bfloat16.
+pub(super) fn bf16_panel<const M: usize>(
+    panel: &[[u16; LANES]],
+    x: &[[f32; M]],
+    out: &mut [[f32; LANES]],
+) {
+    let mut sums = [[0.0f32; LANES]; M];
+    for (w, x) in panel.iter().zip(x) {
+        accumulate(&mut sums, &w.map(widen), x);
+    }
+    out.copy_from_slice(&sums);
+}
+
+fn accumulate<const M: usize>(sums: &mut [[f32; LANES]; M], w: &[f32; LANES], x: &[f32; M]) {
+    for (sums, x) in sums.iter_mut().zip(x) {
+        for (sum, w) in sums.iter_mut().zip(w) {
+            *sum = w.mul_add(*x, *sum);
+        }
+    }
+}
+
+/// bfloat16 bits as f32.
+pub(super) fn widen(bits: u16) -> f32 {
+    f32::from_bits(u32::from(bits) << 16)
+}
+
+/// # Shapes
+/// `codes` [groups * GROUP / 4][LANES * 4] holding value + 128, `scales` [groups][LANES] bfloat16.
+pub(super) fn int8_panel<const M: usize>(
+    codes: &[[u8; STEP]],
+    scales: &[[u16; LANES]],
+    x: CodeTile<'_, M>,
+    out: &mut [[f32; LANES]],
+) {
+    let steps = GROUP / 4;
+    let mut sums = [[0.0f32; LANES]; M];
+    for (g, scale) in scales.iter().enumerate() {
+        let mut dots: [[i32; LANES]; M] = std::array::from_fn(|m| [-128 * x.sums[g][m]; LANES]);
+        for step in g * steps..(g + 1) * steps {
+            add_products(&mut dots, &codes[step], &x.codes[step]);
+        }
+        scale_group(&mut sums, &dots, scale, &x.scales[g]);
+    }
+    out.copy_from_slice(&sums);
+}
+
+/// As [`int8_panel`] for 4 bits: value + 8, in steps whose low nibbles are the first half of a
+/// group and whose high nibbles are the second. `codes` [groups * GROUP / 8][LANES * 4].
+pub(super) fn int4_panel<const M: usize>(
+    codes: &[[u8; STEP]],
+    scales: &[[u16; LANES]],
+    x: CodeTile<'_, M>,
+    out: &mut [[f32; LANES]],
+) {
+    let half = GROUP / 8;
+    let mut sums = [[0.0f32; LANES]; M];
+    for (g, scale) in scales.iter().enumerate() {
+        let mut dots: [[i32; LANES]; M] = std::array::from_fn(|m| [-8 * x.sums[g][m]; LANES]);
+        for step in 0..half {
+            let bytes = &codes[g * half + step];
+            let place = g * 2 * half + step;
+            add_products(&mut dots, &bytes.map(|b| b & 15), &x.codes[place]);
+            add_products(&mut dots, &bytes.map(|b| b >> 4), &x.codes[place + half]);
+        }
+        scale_group(&mut sums, &dots, scale, &x.scales[g]);
+    }
+    out.copy_from_slice(&sums);
+}
+
+fn add_products<const M: usize>(dots: &mut [[i32; LANES]; M], w: &[u8; STEP], x: &[[i8; 4]; M]) {
+    for (dots, x) in dots.iter_mut().zip(x) {
+        for (dot, w) in dots.iter_mut().zip(w.as_chunks::<4>().0) {
+            *dot += (0..4).map(|i| i32::from(w[i]) * i32::from(x[i])).sum::<i32>();
+        }
+    }
+}
+
+fn scale_group<const M: usize>(
+    sums: &mut [[f32; LANES]; M],
+    dots: &[[i32; LANES]; M],
+    weight_scales: &[u16; LANES],
+    x_scales: &[f32; M],
+) {
+    for m in 0..M {
+        for lane in 0..LANES {
+            let scale = widen(weight_scales[lane]) * x_scales[m];
+            sums[m][lane] = (dots[m][lane] as f32).mul_add(scale, sums[m][lane]);
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! A model's weights as plain f32 tables by name: loading, merging an adapter, saving.
+//!
+//! The neutral form between files, the decoder on burn and the inference engine.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use crate::checkpoint::{Checkpoint, NamedTensor, StoredType, write_atomically, write_safetensors};
+use crate::config::ModelConfig;
+use crate::error::{ModelError, Result};
+use crate::lora::Adapter;
+
+/// Files beside the weights that make up a model's folder.
+pub const COMPANIONS: [&str; 8] = [
+    "tokenizer.json", "tokenizer_config.json", "chat_template.jinja", "generation_config.json",
+    "special_tokens_map.json", "vocab.json", "merges.txt", "README.md",
+];
+
+/// Every weight by its Hugging Face name.
+#[derive(Debug, Clone)]
+pub struct Weights {
+    tables: BTreeMap<String, Vec<f32>>,
+}
+
+impl Weights {
+    /// Reads the weights that `config` asks for from `dir`.
+    ///
+    /// # Errors
+    /// When a tensor is missing or has another shape.
+    pub fn load(dir: &Path, config: &ModelConfig) -> Result<Self> {
+        let checkpoint = Checkpoint::open(dir)?;
+        let mut tables = BTreeMap::new();
+        for (name, shape) in config.tensors() {
+            let values = checkpoint.read(&name, &shape)?;
+            tables.insert(name, values);
+        }
+        Ok(Self { tables })
+    }
+
+    /// Fresh weights: normal with deviation 0.02, those that write to the residual stream divided
+    /// by `sqrt(2 layers)` (GPT-2), norms one.
+    pub fn random(config: &ModelConfig, seed: u64) -> Self {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let residual = 1.0 / (2.0 * config.num_hidden_layers as f32).sqrt();
+        let mut tables = BTreeMap::new();
+        for (name, shape) in config.tensors() {
+            let count = shape.iter().product();
+            let writes = name.contains("o_proj") || name.contains("down_proj");
+            let deviation = 0.02 * if writes { residual } else { 1.0 };
+            let values = if shape.len() == 1 { vec![1.0; count] } else { (0..count).map(|_| normal(&mut rng) * deviation).collect() };
+            tables.insert(name, values);
+        }
+        Self { tables }
+    }
+
+    /// Makes weights from tables by name.
+    pub fn from_tables(tables: BTreeMap<String, Vec<f32>>) -> Self {
+        Self { tables }
+    }
+
+    /// One weight's values.
+    pub fn get(&self, name: &str) -> Option<&[f32]> {
+        self.tables.get(name).map(Vec::as_slice)
+    }
+
+    /// Takes one weight out.
+    pub fn take(&mut self, name: &str) -> Option<Vec<f32>> {
+        self.tables.remove(name)
+    }
+
+    /// Adds an adapter's update to the layers it adapts.
+    ///
+    /// # Errors
+    /// When the adapter names a layer that is not there.
+    pub fn merge(&mut self, adapter: &Adapter) -> Result<()> {
+        for pair in &adapter.pairs {
+            let name = format!("{}.weight", pair.module);
+            let weight = self.tables.get_mut(&name).filter(|w| w.len() == pair.inputs * pair.outputs).ok_or_else(|| {
+                ModelError::setting(format!("the adapter's layer `{}` is not in the model", pair.module), "use the adapter with the base it was trained on")
+            })?;
+            pair.merge_into(weight, adapter.config.rank, adapter.config.scale());
+        }
+        Ok(())
+    }
+
+    /// Writes a Hugging Face folder: weights, config, and the companions copied from `source`.
+    ///
+    /// # Errors
+    /// When the folder cannot be written; files are replaced one by one, each atomically, the
+    /// config last, so that a half-written folder is never loadable as a whole.
+    pub fn save(&self, dir: &Path, config: &ModelConfig, source: Option<&Path>, stored: StoredType) -> Result<()> {
+        std::fs::create_dir_all(dir).map_err(|e| ModelError::io("write", dir, e))?;
+        let mut tensors = Vec::new();
+        for (name, shape) in config.tensors() {
+            let values = self.get(&name).ok_or_else(|| ModelError::setting(format!("weight `{name}` is missing"), "the weights do not belong to this config"))?;
+            tensors.push(NamedTensor { name, shape, values: values.to_vec() });
+        }
+        write_safetensors(&dir.join("model.safetensors"), &tensors, stored)?;
+        if let Some(source) = source {
+            copy_companions(source, dir)?;
+        }
+        let dtype = if stored == StoredType::F32 { "float32" } else { "bfloat16" };
+        let text = serde_json::to_string_pretty(&config.to_hugging_face(dtype)).unwrap_or_default();
+        write_atomically(&dir.join("config.json"), text.as_bytes())
+    }
+}
+
+/// Copies tokenizer, template and card from one model folder to another.
+///
+/// # Errors
+/// When a file cannot be read or written.
+pub fn copy_companions(from: &Path, to: &Path) -> Result<()> {
+    for name in COMPANIONS {
+        let source = from.join(name);
+        if source.is_file() {
+            let data = std::fs::read(&source).map_err(|e| ModelError::io("read", &source, e))?;
+            write_atomically(&to.join(name), &data)?;
+        }
+    }
+    Ok(())
+}
+
+/// A standard normal draw (Box and Muller 1958).
+fn normal(rng: &mut ChaCha8Rng) -> f32 {
+    let radius = (-2.0 * (1.0 - rng.random::<f64>()).ln()).sqrt();
+    (radius * (2.0 * std::f64::consts::PI * rng.random::<f64>()).cos()) as f32
+}
