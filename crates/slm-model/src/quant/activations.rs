@@ -29,7 +29,11 @@ impl FloatTiles {
             transpose(&x[from..to], &mut values[from..to], width);
             first += width;
         }
-        Self { rows, columns, values }
+        Self {
+            rows,
+            columns,
+            values,
+        }
     }
 
     /// First row, width and values of each tile.
@@ -38,7 +42,11 @@ impl FloatTiles {
         tile_widths(self.rows).map(move |width| {
             let row = first;
             first += width;
-            (row, width, &self.values[row * self.columns..first * self.columns])
+            (
+                row,
+                width,
+                &self.values[row * self.columns..first * self.columns],
+            )
         })
     }
 }
@@ -154,7 +162,9 @@ const ROUND: f32 = 12_582_912.0;
 const SMALLEST: f32 = 1e-30;
 
 fn quantize_group(values: &[f32; GROUP]) -> ([i8; GROUP], f32) {
-    let largest = values.iter().fold(0.0f32, |largest, v| largest.max(v.abs()));
+    let largest = values
+        .iter()
+        .fold(0.0f32, |largest, v| largest.max(v.abs()));
     if largest < SMALLEST {
         return ([0; GROUP], 0.0);
     }

@@ -25,7 +25,11 @@ impl DenseMatrix {
     /// # Panics
     /// When `values` does not hold `rows * columns` numbers.
     pub fn from_f32(values: &[f32], rows: usize, columns: usize) -> Self {
-        Self { rows, columns, panels: Panels::F32(pack(values, rows, columns)) }
+        Self {
+            rows,
+            columns,
+            panels: Panels::F32(pack(values, rows, columns)),
+        }
     }
 
     /// Packs a row-major matrix, kept in bfloat16.
@@ -34,7 +38,11 @@ impl DenseMatrix {
     /// When `values` does not hold `rows * columns` numbers.
     pub fn from_bf16(values: &[bf16], rows: usize, columns: usize) -> Self {
         let bits: Vec<u16> = values.iter().map(|value| value.to_bits()).collect();
-        Self { rows, columns, panels: Panels::Bf16(pack(&bits, rows, columns)) }
+        Self {
+            rows,
+            columns,
+            panels: Panels::Bf16(pack(&bits, rows, columns)),
+        }
     }
 
     /// Rows, the outputs of a product.
@@ -60,7 +68,11 @@ impl DenseMatrix {
     /// # Panics
     /// When the matrix has no such row or `out` is not as long as one.
     pub fn copy_row(&self, row: usize, out: &mut [f32]) {
-        assert!(row < self.rows && out.len() == self.columns, "row {row} of {}", self.rows);
+        assert!(
+            row < self.rows && out.len() == self.columns,
+            "row {row} of {}",
+            self.rows
+        );
         let (start, lane) = (row / LANES * self.columns, row % LANES);
         for (k, out) in out.iter_mut().enumerate() {
             *out = match &self.panels {
@@ -71,7 +83,14 @@ impl DenseMatrix {
     }
 
     /// One panel times one tile of `width` rows of activations, [K][width].
-    pub(super) fn panel(&self, isa: Isa, panel: usize, x: &[f32], width: usize, out: &mut [[f32; LANES]]) {
+    pub(super) fn panel(
+        &self,
+        isa: Isa,
+        panel: usize,
+        x: &[f32],
+        width: usize,
+        out: &mut [[f32; LANES]],
+    ) {
         let range = panel * self.columns..(panel + 1) * self.columns;
         match &self.panels {
             Panels::F32(panels) => kernel::f32_panel(isa, &panels[range], x, width, out),
@@ -81,7 +100,11 @@ impl DenseMatrix {
 }
 
 fn pack<T: Copy + Default>(values: &[T], rows: usize, columns: usize) -> Vec<[T; LANES]> {
-    assert_eq!(values.len(), rows * columns, "a matrix of {rows} rows and {columns} columns");
+    assert_eq!(
+        values.len(),
+        rows * columns,
+        "a matrix of {rows} rows and {columns} columns"
+    );
     let mut panels = vec![[T::default(); LANES]; rows.div_ceil(LANES) * columns];
     for (row, values) in values.chunks_exact(columns.max(1)).enumerate() {
         let (start, lane) = (row / LANES * columns, row % LANES);

@@ -83,9 +83,17 @@ impl Linear {
     /// When there are none or their columns differ.
     pub fn new(parts: Vec<Weights>) -> Self {
         let columns = parts.first().expect("a linear layer has weights").columns();
-        assert!(parts.iter().all(|part| part.columns() == columns), "columns differ");
+        assert!(
+            parts.iter().all(|part| part.columns() == columns),
+            "columns differ"
+        );
         let rows = parts.iter().map(Weights::rows).sum();
-        Self { parts, rows, columns, isa: Isa::best() }
+        Self {
+            parts,
+            rows,
+            columns,
+            isa: Isa::best(),
+        }
     }
 
     /// The same layer on another instruction set, for tests and measurements.
@@ -125,20 +133,29 @@ impl Linear {
     pub fn apply(&self, x: &[f32], m: usize, threads: Threads) -> Vec<f32> {
         assert_eq!(x.len(), m * self.columns, "inputs of a linear layer");
         let input = Input::new(&self.parts, x, m, self.columns);
-        let panels: usize = self.parts.iter().map(|part| part.rows().div_ceil(LANES)).sum();
+        let panels: usize = self
+            .parts
+            .iter()
+            .map(|part| part.rows().div_ceil(LANES))
+            .sum();
         let mut out = vec![[0.0f32; LANES]; panels * m];
         let tasks = if threads == Threads::One || m * self.rows * self.columns < WORTH_SPLITTING {
             1
         } else {
             rayon::current_num_threads()
         };
-        let per_task = panels.div_ceil(tasks).next_multiple_of(PANELS_AT_ONCE).max(1);
+        let per_task = panels
+            .div_ceil(tasks)
+            .next_multiple_of(PANELS_AT_ONCE)
+            .max(1);
         if per_task >= panels {
             self.panels(&input, 0, m, &mut out);
         } else {
-            out.par_chunks_mut(per_task * m.max(1)).enumerate().for_each(|(task, out)| {
-                self.panels(&input, task * per_task, m, out);
-            });
+            out.par_chunks_mut(per_task * m.max(1))
+                .enumerate()
+                .for_each(|(task, out)| {
+                    self.panels(&input, task * per_task, m, out);
+                });
         }
         self.gather(&out, m)
     }
@@ -209,7 +226,9 @@ struct Input {
 impl Input {
     fn new(parts: &[Weights], x: &[f32], m: usize, columns: usize) -> Self {
         let dense = parts.iter().any(|part| matches!(part, Weights::Dense(_)));
-        let quantized = parts.iter().any(|part| matches!(part, Weights::Quantized(_)));
+        let quantized = parts
+            .iter()
+            .any(|part| matches!(part, Weights::Quantized(_)));
         Self {
             floats: dense.then(|| FloatTiles::new(x, m, columns)),
             codes: quantized.then(|| CodeTiles::new(x, m, columns)),
@@ -217,7 +236,10 @@ impl Input {
     }
 }
 
-const _: () = assert!(MAX_TILE == 8, "the kernels are written for tiles of 1, 2, 4 and 8 rows");
+const _: () = assert!(
+    MAX_TILE == 8,
+    "the kernels are written for tiles of 1, 2, 4 and 8 rows"
+);
 
 #[cfg(test)]
 mod tests {
@@ -228,32 +250,56 @@ mod tests {
     use crate::quant::testing::random;
 
     /// Weights of each kind over the same numbers.
-    fn kinds(values: &[f32], rows: usize, columns: usize) -> Vec<(&'static str, Vec<Weights>, Vec<f32>)> {
+    fn kinds(
+        values: &[f32],
+        rows: usize,
+        columns: usize,
+    ) -> Vec<(&'static str, Vec<Weights>, Vec<f32>)> {
         let narrow: Vec<bf16> = values.iter().map(|v| bf16::from_f32(*v)).collect();
         let mut kinds = vec![
-            ("f32", vec![Weights::Dense(DenseMatrix::from_f32(values, rows, columns))], values.to_vec()),
+            (
+                "f32",
+                vec![Weights::Dense(DenseMatrix::from_f32(values, rows, columns))],
+                values.to_vec(),
+            ),
             (
                 "bf16",
-                vec![Weights::Dense(DenseMatrix::from_bf16(&narrow, rows, columns))],
+                vec![Weights::Dense(DenseMatrix::from_bf16(
+                    &narrow, rows, columns,
+                ))],
                 narrow.iter().map(|v| v.to_f32()).collect(),
             ),
         ];
         for (name, bits) in [("int8", Bits::Int8), ("int4", Bits::Int4)] {
             let matrix = QuantizedMatrix::quantize(values, rows, columns, bits).unwrap();
             let back = matrix.dequantize();
-            kinds.push((name, vec![Weights::Quantized(PackedMatrix::new(&matrix))], back));
+            kinds.push((
+                name,
+                vec![Weights::Quantized(PackedMatrix::new(&matrix))],
+                back,
+            ));
         }
         kinds
     }
 
     fn by_hand(x: &[f32], w: &[f32], m: usize, k: usize, n: usize) -> Vec<f32> {
-        let dot = |r: usize, o: usize| (0..k).map(|i| f64::from(x[r * k + i]) * f64::from(w[o * k + i])).sum::<f64>();
+        let dot = |r: usize, o: usize| {
+            (0..k)
+                .map(|i| f64::from(x[r * k + i]) * f64::from(w[o * k + i]))
+                .sum::<f64>()
+        };
         (0..m * n).map(|i| dot(i / n, i % n) as f32).collect()
     }
 
     #[test]
     fn products_are_right_on_even_and_uneven_shapes() {
-        for (m, k, n) in [(1, 32, 16), (3, 70, 21), (16, 64, 33), (13, 5, 1), (7, 96, 160)] {
+        for (m, k, n) in [
+            (1, 32, 16),
+            (3, 70, 21),
+            (16, 64, 33),
+            (13, 5, 1),
+            (7, 96, 160),
+        ] {
             let (x, w) = (random(3, m * k), random(4, n * k));
             for (name, parts, values) in kinds(&w, n, k) {
                 for (row, out) in values.chunks(k).enumerate() {
@@ -262,9 +308,16 @@ mod tests {
                     assert_eq!(copy, out, "{name}: row {row}");
                 }
                 let y = Linear::new(parts).apply(&x, m, Threads::All);
-                let tolerance = if name.starts_with("int") { 0.012 * (k as f32).sqrt() } else { 1e-5 * k as f32 };
+                let tolerance = if name.starts_with("int") {
+                    0.012 * (k as f32).sqrt()
+                } else {
+                    1e-5 * k as f32
+                };
                 for (i, (a, b)) in y.iter().zip(by_hand(&x, &values, m, k, n)).enumerate() {
-                    assert!((a - b).abs() < tolerance, "{name} [{m}, {k}, {n}] at {i}: {a}, by hand {b}");
+                    assert!(
+                        (a - b).abs() < tolerance,
+                        "{name} [{m}, {k}, {n}] at {i}: {a}, by hand {b}"
+                    );
                 }
             }
         }
@@ -272,7 +325,9 @@ mod tests {
 
     #[test]
     fn every_instruction_set_and_batch_gives_the_same_bits() {
-        let extremes: Vec<f32> = (0..24 * 100).map(|i| [1.0, -1.0, 0.0, 127.0, -127.0][i * 7 % 5]).collect();
+        let extremes: Vec<f32> = (0..24 * 100)
+            .map(|i| [1.0, -1.0, 0.0, 127.0, -127.0][i * 7 % 5])
+            .collect();
         for (x, w) in [
             (random(5, 24 * 100), random(6, 40 * 100)),
             (vec![0.0; 24 * 100], random(7, 40 * 100)),
@@ -282,13 +337,18 @@ mod tests {
             for kind in 0..4 {
                 let layer = |isa| Linear::new(kinds(&w, 40, 100).swap_remove(kind).1).on(isa);
                 let reference = layer(Isa::PORTABLE);
-                let one_by_one: Vec<f32> =
-                    x.chunks(100).flat_map(|row| reference.apply(row, 1, Threads::One)).collect();
+                let one_by_one: Vec<f32> = x
+                    .chunks(100)
+                    .flat_map(|row| reference.apply(row, 1, Threads::One))
+                    .collect();
                 for isa in Isa::available() {
                     let layer = layer(isa);
                     for m in [1, 2, 3, 4, 7, 8, 15, 24] {
                         let y = layer.apply(&x[..m * 100], m, Threads::All);
-                        let same = y.iter().zip(&one_by_one).all(|(a, b)| a.to_bits() == b.to_bits());
+                        let same = y
+                            .iter()
+                            .zip(&one_by_one)
+                            .all(|(a, b)| a.to_bits() == b.to_bits());
                         assert!(same, "kind {kind}, {} rows on {}", m, isa.name());
                     }
                 }
@@ -300,7 +360,8 @@ mod tests {
     fn joined_parts_equal_separate_ones() {
         let (k, m) = (48, 5);
         let (a, b, x) = (random(9, 20 * k), random(10, 7 * k), random(11, m * k));
-        let alone = |w: &[f32], n| Linear::new(kinds(w, n, k).swap_remove(0).1).apply(&x, m, Threads::One);
+        let alone =
+            |w: &[f32], n| Linear::new(kinds(w, n, k).swap_remove(0).1).apply(&x, m, Threads::One);
         let (ya, yb) = (alone(&a, 20), alone(&b, 7));
         let mut parts = kinds(&a, 20, k).swap_remove(0).1;
         parts.extend(kinds(&b, 7, k).swap_remove(0).1);
@@ -308,7 +369,10 @@ mod tests {
         let joined = Linear::new(parts).apply(&x, m, Threads::All);
         for row in 0..m {
             assert_eq!(joined[row * 34..row * 34 + 20], ya[row * 20..row * 20 + 20]);
-            assert_eq!(joined[row * 34 + 20..row * 34 + 27], yb[row * 7..row * 7 + 7]);
+            assert_eq!(
+                joined[row * 34 + 20..row * 34 + 27],
+                yb[row * 7..row * 7 + 7]
+            );
         }
     }
 }

@@ -52,25 +52,44 @@ impl QuantizedMatrix {
     pub fn quantize(values: &[f32], rows: usize, columns: usize, bits: Bits) -> Result<Self> {
         if values.len() != rows * columns || rows == 0 || columns == 0 {
             let problem = format!("{} numbers are no matrix [{rows}, {columns}]", values.len());
-            return Err(ModelError::setting(problem, "give rows times columns numbers"));
+            return Err(ModelError::setting(
+                problem,
+                "give rows times columns numbers",
+            ));
         }
         if let Some(place) = values.iter().position(|v| !v.is_finite()) {
             let (row, column) = (place / columns, place % columns);
-            let problem = format!("the weight at row {row}, column {column} is {}", values[place]);
-            return Err(ModelError::setting(problem, "the model is damaged; train or fetch it again"));
+            let problem = format!(
+                "the weight at row {row}, column {column} is {}",
+                values[place]
+            );
+            return Err(ModelError::setting(
+                problem,
+                "the model is damaged; train or fetch it again",
+            ));
         }
         let groups = columns.div_ceil(GROUP);
         let mut codes = vec![0i8; values.len()];
         let mut scales = vec![bf16::ZERO; rows * groups];
         let rounding = Rounding::new(bits);
-        let by_row = codes.par_chunks_mut(columns).zip(scales.par_chunks_mut(groups));
-        by_row.zip(values.par_chunks(columns)).for_each(|((codes, scales), values)| {
-            let groups = codes.chunks_mut(GROUP).zip(values.chunks(GROUP));
-            for (scale, (codes, values)) in scales.iter_mut().zip(groups) {
-                *scale = rounding::quantize_group(rounding, values, codes);
-            }
-        });
-        Ok(Self { rows, columns, bits, codes, scales })
+        let by_row = codes
+            .par_chunks_mut(columns)
+            .zip(scales.par_chunks_mut(groups));
+        by_row
+            .zip(values.par_chunks(columns))
+            .for_each(|((codes, scales), values)| {
+                let groups = codes.chunks_mut(GROUP).zip(values.chunks(GROUP));
+                for (scale, (codes, values)) in scales.iter_mut().zip(groups) {
+                    *scale = rounding::quantize_group(rounding, values, codes);
+                }
+            });
+        Ok(Self {
+            rows,
+            columns,
+            bits,
+            codes,
+            scales,
+        })
     }
 
     /// A matrix from its codes and scales, as read from a file.
@@ -85,20 +104,39 @@ impl QuantizedMatrix {
         scales: Vec<bf16>,
     ) -> Result<Self> {
         let groups = columns.div_ceil(GROUP);
-        if rows == 0 || columns == 0 || codes.len() != rows * columns || scales.len() != rows * groups {
+        if rows == 0
+            || columns == 0
+            || codes.len() != rows * columns
+            || scales.len() != rows * groups
+        {
             let problem = format!(
                 "{} codes and {} scales are no matrix [{rows}, {columns}] in groups of {GROUP}",
                 codes.len(),
                 scales.len()
             );
-            return Err(ModelError::setting(problem, "the file is damaged; write it again"));
+            return Err(ModelError::setting(
+                problem,
+                "the file is damaged; write it again",
+            ));
         }
         let half = bits.half();
-        if let Some(code) = codes.iter().find(|code| !(-half..half).contains(&i32::from(**code))) {
+        if let Some(code) = codes
+            .iter()
+            .find(|code| !(-half..half).contains(&i32::from(**code)))
+        {
             let problem = format!("code {code} does not fit {} bits", bits.width());
-            return Err(ModelError::setting(problem, "the file is damaged; write it again"));
+            return Err(ModelError::setting(
+                problem,
+                "the file is damaged; write it again",
+            ));
         }
-        Ok(Self { rows, columns, bits, codes, scales })
+        Ok(Self {
+            rows,
+            columns,
+            bits,
+            codes,
+            scales,
+        })
     }
 
     /// Rows, the outputs of a product.
@@ -135,7 +173,10 @@ impl QuantizedMatrix {
     /// The values that the codes stand for, row-major.
     pub fn dequantize(&self) -> Vec<f32> {
         let groups = self.columns.div_ceil(GROUP);
-        let rows = self.codes.chunks_exact(self.columns).zip(self.scales.chunks_exact(groups));
+        let rows = self
+            .codes
+            .chunks_exact(self.columns)
+            .zip(self.scales.chunks_exact(groups));
         rows.flat_map(|(codes, scales)| {
             codes.chunks(GROUP).zip(scales).flat_map(|(codes, scale)| {
                 let scale = scale.to_f32();
@@ -159,7 +200,10 @@ mod tests {
         let back = matrix.dequantize();
         for (i, (a, b)) in values.iter().zip(&back).enumerate() {
             let scale = matrix.scales[i / columns * 3 + i % columns / GROUP].to_f32();
-            assert!((a - b).abs() <= scale * 0.5001 + 1e-9, "at {i}: {a} became {b}, step {scale}");
+            assert!(
+                (a - b).abs() <= scale * 0.5001 + 1e-9,
+                "at {i}: {a} became {b}, step {scale}"
+            );
         }
         assert_eq!(matrix.bytes(), rows * (18 * 4 + 3 * 2));
     }
@@ -168,7 +212,12 @@ mod tests {
     fn the_search_beats_the_plain_scale() {
         let values = random(2, 64 * 96);
         let matrix = QuantizedMatrix::quantize(&values, 64, 96, Bits::Int4).unwrap();
-        let square = |a: &[f32]| a.iter().zip(&values).map(|(a, b)| (a - b).powi(2) as f64).sum::<f64>();
+        let square = |a: &[f32]| {
+            a.iter()
+                .zip(&values)
+                .map(|(a, b)| (a - b).powi(2) as f64)
+                .sum::<f64>()
+        };
         let plain: Vec<f32> = values
             .chunks(GROUP)
             .flat_map(|group| {
@@ -177,7 +226,10 @@ mod tests {
             })
             .collect();
         let (searched, plain) = (square(&matrix.dequantize()), square(&plain));
-        assert!(searched < 0.85 * plain, "searched {searched}, plain {plain}");
+        assert!(
+            searched < 0.85 * plain,
+            "searched {searched}, plain {plain}"
+        );
     }
 
     #[test]
@@ -189,6 +241,9 @@ mod tests {
             assert!(huge.dequantize().iter().all(|v| v.is_finite()));
         }
         let refused = QuantizedMatrix::quantize(&[1.0, f32::NAN], 1, 2, Bits::Int4).unwrap_err();
-        assert!(refused.to_string().contains("row 0, column 1 is NaN"), "{refused}");
+        assert!(
+            refused.to_string().contains("row 0, column 1 is NaN"),
+            "{refused}"
+        );
     }
 }

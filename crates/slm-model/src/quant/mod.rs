@@ -12,8 +12,8 @@ pub mod kernel;
 pub mod linear;
 pub mod matrix;
 pub mod packed;
-pub mod rounding;
 mod portable;
+pub mod rounding;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 

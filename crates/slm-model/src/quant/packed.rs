@@ -72,7 +72,11 @@ impl PackedMatrix {
     /// # Panics
     /// When the matrix has no such row or `out` is not as long as one.
     pub fn copy_row(&self, row: usize, out: &mut [f32]) {
-        assert!(row < self.rows && out.len() == self.columns, "row {row} of {}", self.rows);
+        assert!(
+            row < self.rows && out.len() == self.columns,
+            "row {row} of {}",
+            self.rows
+        );
         let first_scale = row / LANES * self.columns.div_ceil(GROUP);
         for (column, out) in out.iter_mut().enumerate() {
             let scale = widen(self.scales[first_scale + column / GROUP][row % LANES]);
@@ -104,7 +108,11 @@ impl PackedMatrix {
 
     fn put(&mut self, row: usize, column: usize, code: u8) {
         let (step, byte, shift) = self.place(row, column);
-        let mask = if self.bits == Bits::Int8 { 0 } else { 0xf0 >> shift };
+        let mask = if self.bits == Bits::Int8 {
+            0
+        } else {
+            0xf0 >> shift
+        };
         let place = &mut self.codes[step][byte];
         *place = (*place & mask) | (code << shift);
     }

@@ -97,7 +97,9 @@ pub(super) fn int4_panel<const M: usize>(
 fn add_products<const M: usize>(dots: &mut [[i32; LANES]; M], w: &[u8; STEP], x: &[[i8; 4]; M]) {
     for (dots, x) in dots.iter_mut().zip(x) {
         for (dot, w) in dots.iter_mut().zip(w.as_chunks::<4>().0) {
-            *dot += (0..4).map(|i| i32::from(w[i]) * i32::from(x[i])).sum::<i32>();
+            *dot += (0..4)
+                .map(|i| i32::from(w[i]) * i32::from(x[i]))
+                .sum::<i32>();
         }
     }
 }

@@ -16,7 +16,9 @@ pub struct Rounding {
 
 /// The code that the largest magnitude is tried as, at 4 bits. -8 needs the sign of the scale to
 /// be that which makes the largest element negative.
-const TARGETS: [f32; 12] = [7.0, 7.25, 7.5, 8.0, 8.5, 9.0, -7.25, -7.5, -7.75, -8.0, -8.5, -9.0];
+const TARGETS: [f32; 12] = [
+    7.0, 7.25, 7.5, 8.0, 8.5, 9.0, -7.25, -7.5, -7.75, -8.0, -8.5, -9.0,
+];
 
 /// The least scale that is not taken for zero; bfloat16 has f32's range.
 const SMALLEST: f32 = 1e-36;
@@ -38,7 +40,10 @@ impl Rounding {
 
 /// Fills `codes` and returns the scale, already rounded to bfloat16 when the codes were chosen.
 pub fn quantize_group(rounding: Rounding, values: &[f32], codes: &mut [i8]) -> bf16 {
-    let largest = values.iter().copied().fold(0.0f32, |a, b| if b.abs() > a.abs() { b } else { a });
+    let largest = values
+        .iter()
+        .copied()
+        .fold(0.0f32, |a, b| if b.abs() > a.abs() { b } else { a });
     if largest.abs() < SMALLEST {
         codes.fill(0);
         return bf16::ZERO;
@@ -77,7 +82,9 @@ fn search(rounding: Rounding, values: &[f32], largest: f32, codes: &mut [i8]) ->
 
 fn squared_error(values: &[f32], codes: &[i8], scale: f32) -> f64 {
     let pairs = values.iter().zip(codes);
-    pairs.map(|(value, code)| f64::from(value - f32::from(*code) * scale).powi(2)).sum()
+    pairs
+        .map(|(value, code)| f64::from(value - f32::from(*code) * scale).powi(2))
+        .sum()
 }
 
 /// The scale that fits given codes best: `sum(value code) / sum(code^2)`.

@@ -175,7 +175,9 @@ fn int8_rows<const M: usize, const ROWS: usize>(
 ) {
     let (ones, flip) = (_mm256_set1_epi16(1), _mm256_set1_epi8(-128));
     let mut sums = [[_mm256_setzero_ps(); 2]; ROWS];
-    let groups = codes.chunks_exact(GROUP / 4).zip(x.codes.chunks_exact(GROUP / 4));
+    let groups = codes
+        .chunks_exact(GROUP / 4)
+        .zip(x.codes.chunks_exact(GROUP / 4));
     for ((scale, x_scale), (codes, xs)) in scales.iter().zip(x.scales).zip(groups) {
         let mut dots = [[_mm256_setzero_si256(); 2]; ROWS];
         for (code, x) in codes.iter().zip(xs) {
@@ -183,7 +185,10 @@ fn int8_rows<const M: usize, const ROWS: usize>(
                 let w = _mm256_xor_si256(w, flip);
                 let size = _mm256_abs_epi8(w);
                 for (dot, x) in dots.iter_mut().zip(&x[first..]) {
-                    let x = _mm256_sign_epi8(_mm256_set1_epi32(i32::from_le_bytes(x.map(|b| b as u8))), w);
+                    let x = _mm256_sign_epi8(
+                        _mm256_set1_epi32(i32::from_le_bytes(x.map(|b| b as u8))),
+                        w,
+                    );
                     let pairs = _mm256_maddubs_epi16(size, x);
                     dot[half] = _mm256_add_epi32(dot[half], _mm256_madd_epi16(pairs, ones));
                 }
@@ -207,7 +212,9 @@ fn int4_rows<const M: usize, const ROWS: usize>(
 ) {
     let (ones, mask) = (_mm256_set1_epi16(1), _mm256_set1_epi8(15));
     let mut sums = [[_mm256_setzero_ps(); 2]; ROWS];
-    let groups = codes.chunks_exact(GROUP / 8).zip(x.codes.chunks_exact(GROUP / 4));
+    let groups = codes
+        .chunks_exact(GROUP / 8)
+        .zip(x.codes.chunks_exact(GROUP / 4));
     for (g, (scale, (codes, xs))) in scales.iter().zip(groups).enumerate() {
         let (x_first, x_second) = xs.split_at(GROUP / 8);
         let mut pairs = [[_mm256_setzero_si256(); 2]; ROWS];
@@ -256,7 +263,12 @@ fn scale_rows<const ROWS: usize>(
 fn halves_f32(values: &[f32; LANES]) -> (__m256, __m256) {
     let (low, high) = values.split_at(8);
     // SAFETY: each half has the eight floats that an unaligned load reads.
-    unsafe { (_mm256_loadu_ps(low.as_ptr()), _mm256_loadu_ps(high.as_ptr())) }
+    unsafe {
+        (
+            _mm256_loadu_ps(low.as_ptr()),
+            _mm256_loadu_ps(high.as_ptr()),
+        )
+    }
 }
 
 #[target_feature(enable = "avx2,fma")]
@@ -275,12 +287,21 @@ fn halves_bf16(values: &[u16; LANES]) -> (__m256, __m256) {
 fn halves_u8(values: &[u8; STEP]) -> [__m256i; 2] {
     let (low, high) = values.split_at(32);
     // SAFETY: each half has the 32 bytes that an unaligned load reads.
-    unsafe { [_mm256_loadu_si256(low.as_ptr().cast()), _mm256_loadu_si256(high.as_ptr().cast())] }
+    unsafe {
+        [
+            _mm256_loadu_si256(low.as_ptr().cast()),
+            _mm256_loadu_si256(high.as_ptr().cast()),
+        ]
+    }
 }
 
 #[target_feature(enable = "avx2,fma")]
 #[inline]
-fn store_rows<const ROWS: usize>(sums: &[[__m256; 2]; ROWS], first: usize, out: &mut [[f32; LANES]]) {
+fn store_rows<const ROWS: usize>(
+    sums: &[[__m256; 2]; ROWS],
+    first: usize,
+    out: &mut [[f32; LANES]],
+) {
     for (out, sum) in out[first..].iter_mut().zip(sums) {
         let (low, high) = out.split_at_mut(8);
         // SAFETY: each half has the eight floats that an unaligned store writes.
@@ -323,7 +344,9 @@ fn int8_avx512<const M: usize>(
     out: &mut [[f32; LANES]],
 ) {
     let mut sums = [_mm512_setzero_ps(); M];
-    let groups = codes.chunks_exact(GROUP / 4).zip(x.codes.chunks_exact(GROUP / 4));
+    let groups = codes
+        .chunks_exact(GROUP / 4)
+        .zip(x.codes.chunks_exact(GROUP / 4));
     for (g, (scale, (codes, xs))) in scales.iter().zip(groups).enumerate() {
         let mut dots = [_mm512_setzero_si512(); M];
         for (dot, sum) in dots.iter_mut().zip(&x.sums[g]) {
@@ -350,7 +373,9 @@ fn int4_avx512<const M: usize>(
 ) {
     let mask = _mm512_set1_epi8(15);
     let mut sums = [_mm512_setzero_ps(); M];
-    let groups = codes.chunks_exact(GROUP / 8).zip(x.codes.chunks_exact(GROUP / 4));
+    let groups = codes
+        .chunks_exact(GROUP / 8)
+        .zip(x.codes.chunks_exact(GROUP / 4));
     for (g, (scale, (codes, xs))) in scales.iter().zip(groups).enumerate() {
         let mut dots = [_mm512_setzero_si512(); M];
         for (dot, sum) in dots.iter_mut().zip(&x.sums[g]) {
