@@ -3,11 +3,22 @@
 //! Knows conversations and the seeds they are made from. Does not know tensors,
 //! tokens, the network or the terminal.
 
+mod calls;
+pub mod corpus;
 pub mod error;
+pub mod eval_row;
+mod hash;
 pub mod import;
 pub mod jsonl;
+pub mod ledger;
 pub mod sample;
+pub mod split;
+pub mod synthesize;
 
 pub use error::{DataError, Place, Result};
+pub use eval_row::{EvalRow, to_eval_row};
 pub use jsonl::{JsonlReader, JsonlWriter, SampleReader, read_all, write_all};
+pub use ledger::{Entry, Fate, write_ledger};
 pub use sample::{Message, Role, Sample, content_hash};
+pub use split::{Split, SplitSettings, leakage, split};
+pub use synthesize::{GrammarTeacher, SeedLeaf, SynthesisSettings, Teacher, synthesize_split};
