@@ -22,5 +22,5 @@ pub use diagnostic::{Diagnostic, Report, Snippet};
 pub use extension::{Extension, Output, Slot, SlotKind};
 pub use leaf::{Document, Kind, Leaf, QuestionAnswer, SeedExample};
 pub use render::{render, summary};
-pub use source::{Position, Span};
+pub use source::{Position, Source, Span};
 pub use tree_view::tree;

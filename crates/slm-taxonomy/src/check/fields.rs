@@ -174,7 +174,10 @@ impl<'n> Fields<'n> {
                 code,
                 &self.path,
                 message,
-                format!("add `{key}: ...`"),
+                format!(
+                    "add `{key}: {}`",
+                    if key == "version" { "3" } else { "..." }
+                ),
             );
         }
         found

@@ -105,7 +105,7 @@ fn read_yaml(path: &Path, flavor: Flavor, sink: &mut Sink) -> Option<(Source, Op
             return None;
         }
     };
-    let parsed = yaml::parse(&source.text, flavor, Limits::default());
+    let parsed = yaml::parse(&source, flavor, Limits::default());
     let page = &mut Page {
         source: &source,
         sink,

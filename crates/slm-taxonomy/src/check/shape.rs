@@ -92,7 +92,9 @@ pub(super) fn read<'n>(page: &mut Page, root: &'n Node, branch: Option<&str>) ->
         false => None,
     };
     let seeds_node = fields.required(page, Code::MissingKey, "seed_examples", keys, what);
-    let seeds = seeds_node.map_or_else(Vec::new, |node| seeds(page, node, knowledge));
+    let seeds = seeds_node.map_or_else(Vec::new, |node| {
+        seeds(page, node, key_span(&fields, "seed_examples"), knowledge)
+    });
     let shape = Shape {
         knowledge,
         version,
@@ -169,7 +171,7 @@ fn version(page: &mut Page, fields: &Fields, knowledge: bool, keys: &[&str], wha
     version
 }
 
-fn seeds<'n>(page: &mut Page, node: &'n Node, knowledge: bool) -> Vec<Seed<'n>> {
+fn seeds<'n>(page: &mut Page, node: &'n Node, key: Span, knowledge: bool) -> Vec<Seed<'n>> {
     let path = ".seed_examples";
     let Some(items) = page.list(node, path, "`seed_examples`") else {
         return Vec::new();
@@ -183,7 +185,7 @@ fn seeds<'n>(page: &mut Page, node: &'n Node, knowledge: bool) -> Vec<Seed<'n>> 
             "add {} more, as varied as possible",
             MIN_SEED_EXAMPLES - items.len()
         );
-        page.fault(node.span, Code::FewSeedExamples, path, message, hint);
+        page.fault(key, Code::FewSeedExamples, path, message, hint);
     }
     let mut seeds = Vec::with_capacity(items.len());
     for (index, item) in items.iter().enumerate() {
@@ -229,7 +231,9 @@ fn knowledge_seed<'n>(page: &mut Page, node: &'n Node, path: String) -> Option<S
     let context = fields.text(page, "context", KNOWLEDGE_SEED_KEYS, what);
     let key = "questions_and_answers";
     let pairs_node = fields.required(page, Code::MissingKey, key, KNOWLEDGE_SEED_KEYS, what);
-    let pairs = pairs_node.map_or_else(Vec::new, |node| pairs(page, node, &child(&path, key)));
+    let pairs = pairs_node.map_or_else(Vec::new, |node| {
+        pairs(page, node, key_span(&fields, key), &child(&path, key))
+    });
     Some(Seed {
         span: fields.head(),
         path,
@@ -239,7 +243,7 @@ fn knowledge_seed<'n>(page: &mut Page, node: &'n Node, path: String) -> Option<S
     })
 }
 
-fn pairs<'n>(page: &mut Page, node: &'n Node, path: &str) -> Vec<Pair<'n>> {
+fn pairs<'n>(page: &mut Page, node: &'n Node, key: Span, path: &str) -> Vec<Pair<'n>> {
     let Some(items) = page.list(node, path, "`questions_and_answers`") else {
         return Vec::new();
     };
@@ -249,7 +253,7 @@ fn pairs<'n>(page: &mut Page, node: &'n Node, path: &str) -> Vec<Pair<'n>> {
             crate::render::counted(items.len(), "question", "questions")
         );
         let hint = format!("add {} more on this context", MIN_QUESTIONS - items.len());
-        page.fault(node.span, Code::FewQuestions, path, message, hint);
+        page.fault(key, Code::FewQuestions, path, message, hint);
     }
     let what = "a question with its answer";
     let mut pairs = Vec::with_capacity(items.len());

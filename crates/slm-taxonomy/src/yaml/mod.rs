@@ -3,11 +3,14 @@
 //! Scalars keep their text and the type that the file's reader would give them. The tree
 //! knows nothing of taxonomies.
 
+mod locate;
 mod parse;
+mod recover;
 mod resolve;
 mod syntax_hint;
 
-pub use parse::{Fault, FaultKind, Limits, Parsed, parse};
+pub use parse::{Fault, FaultKind, Limits, Parsed};
+pub use recover::parse;
 pub use resolve::Flavor;
 
 use crate::source::Span;

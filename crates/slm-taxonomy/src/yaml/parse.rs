@@ -67,8 +67,9 @@ pub enum FaultKind {
     Unsupported,
 }
 
-/// Reads one YAML document. A broken text yields no tree and at least one fault.
-pub fn parse(text: &str, flavor: Flavor, limits: Limits) -> Parsed {
+/// Reads one YAML document up to its first syntax error. A broken text yields no tree, and
+/// the error is its last fault.
+pub(super) fn parse_once(text: &str, flavor: Flavor, limits: Limits) -> Parsed {
     let mut builder = Builder::new(flavor, limits);
     let mut parser = Parser::new_from_str(text);
     let outcome = builder.run(&mut parser);
@@ -188,7 +189,7 @@ impl Builder {
             None => ScalarKind::String,
         };
         self.charge(1, text.len(), span)?;
-        let span = self.place_of_empty(&text, style, span);
+        let span = self.place_of_empty(span);
         let text = text.into_owned();
         let bytes = text.len();
         let node = Node {
@@ -200,15 +201,13 @@ impl Builder {
     }
 
     /// An absent value has no place of its own: it is shown at its key.
-    fn place_of_empty(&self, text: &str, style: ScalarStyle, span: Span) -> Span {
-        if !text.is_empty() || style != ScalarStyle::Plain {
-            return span;
-        }
-        match self.stack.last().map(|frame| &frame.content) {
-            Some(Content::Mapping {
-                key: Some((_, key_span)),
-                ..
-            }) => *key_span,
+    fn place_of_empty(&self, span: Span) -> Span {
+        let key = self.stack.last().and_then(|frame| match &frame.content {
+            Content::Mapping { key, .. } => key.as_ref(),
+            Content::Sequence(_) => None,
+        });
+        match key {
+            Some((_, key_span)) if span.start == span.end => *key_span,
             _ => span,
         }
     }

@@ -17,6 +17,21 @@ pub fn for_message(message: &str) -> (String, &'static str) {
 /// Part of the parser's message, what we say, and the hint.
 const KNOWN: &[(&str, &str, &str)] = &[
     (
+        "invalid indentation in quoted scalar",
+        "a quote that is not closed, or whose text is not indented",
+        "close the quote, or indent the lines that belong to it",
+    ),
+    (
+        "illegal placement of ':'",
+        "a `:` cannot stand here; a list `[...]` or mapping `{...}` above may not be closed",
+        "add the missing `]` or `}`, or quote a text that begins with `[` or `{`",
+    ),
+    (
+        "unexpected character",
+        "the text begins with a character that YAML reserves",
+        "put the text in quotes",
+    ),
+    (
         "mapping values are not allowed",
         "a `:` followed by a space is read as a second key here",
         "put the whole value in quotes, or write it as a block: `key: |` with the text indented below",
@@ -38,8 +53,8 @@ const KNOWN: &[(&str, &str, &str)] = &[
     ),
     (
         "did not find expected '-'",
-        "a list entry `- ` was expected here",
-        "start each entry with `- `, all with the same indentation",
+        "this line stands neither below a `- ` entry nor level with its keys",
+        "align it with the first key of its entry, or begin it with `- `",
     ),
     (
         "tab",

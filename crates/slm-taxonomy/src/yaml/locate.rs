@@ -1,0 +1,41 @@
+//! Moves the parser's place of a syntax error to where the author's error is.
+//!
+//! The parser notices some errors only at the next line. It knows lines, not YAML.
+
+use super::parse::Fault;
+use crate::source::{Source, Span};
+
+/// The fault at the place where it was made.
+pub(super) fn refine(mut fault: Fault, source: &Source) -> Fault {
+    let line = fault.span.start.line;
+    let text = source.line(line);
+    let indent: String = text.chars().take_while(|c| c.is_whitespace()).collect();
+    if let Some(tab) = indent.chars().position(|c| c == '\t') {
+        if fault.message.contains("tab") || fault.span.start.column <= indent.chars().count() + 1 {
+            fault.message = "a tab in the indentation, where YAML allows only spaces".into();
+            fault.hint = "replace the tab with spaces".into();
+            fault.span = Span::on_line(line, tab + 1, 1);
+        }
+    } else if fault.message.contains("without its `:`") {
+        if let Some(line) = line_above(source, line).filter(|n| is_bare(source.line(*n))) {
+            let text = source.line(line).trim_end();
+            let start = text.len() - text.trim_start().len();
+            fault.span = Span::on_line(line, start + 1, text.chars().count() - start);
+        }
+    } else if line > source.line_count() {
+        let last = source.line_count();
+        fault.span = Span::on_line(last, source.line(last).trim_end().chars().count() + 1, 1);
+    }
+    fault
+}
+
+fn line_above(source: &Source, line: usize) -> Option<usize> {
+    (1..line).rev().find(|n| !source.line(*n).trim().is_empty())
+}
+
+/// A line that is neither a key with a value, a list entry nor a comment.
+fn is_bare(line: &str) -> bool {
+    let text = line.trim();
+    let marked = text.starts_with(['-', '#']) || text.ends_with(':');
+    !text.is_empty() && !marked && !text.contains(": ") && !text.ends_with(['|', '>'])
+}

@@ -1,0 +1,151 @@
+//! Goes on after a syntax error, so that one run names all of them.
+//!
+//! The line at fault is read as plain text and the file is read again. Where that leaves
+//! the meaning in doubt, the tree is given up and only further syntax errors are looked
+//! for. It does not know which keys a file may have.
+
+use super::parse::{Fault, FaultKind, Limits, Parsed, parse_once};
+use super::{Flavor, locate};
+use crate::source::Source;
+
+/// How many syntax errors of one file are looked for.
+const MAX_ERRORS: usize = 20;
+
+/// Reads one YAML document and every syntax error in it. A text whose meaning is in doubt
+/// yields no tree.
+pub fn parse(source: &Source, flavor: Flavor, limits: Limits) -> Parsed {
+    let mut parsed = parse_once(&source.text, flavor, limits);
+    if !ends_in_syntax_error(&parsed) {
+        return parsed;
+    }
+    let mut text = Patched::new(source);
+    let mut errors = Vec::new();
+    loop {
+        let error = parsed
+            .faults
+            .pop()
+            .map(|fault| locate::refine(fault, source));
+        let line = error.as_ref().map_or(0, |error| error.span.start.line);
+        errors.extend(error);
+        let progress = errors.len() < MAX_ERRORS && text.mend(line);
+        if !progress {
+            parsed.root = None;
+            break;
+        }
+        parsed = parse_once(&text.joined(), flavor, limits);
+        if !ends_in_syntax_error(&parsed) {
+            break;
+        }
+        // A second error at or above a mended line comes from the mending, not the author.
+        let next = parsed
+            .faults
+            .last()
+            .cloned()
+            .map(|f| locate::refine(f, source));
+        if next.is_some_and(|fault| fault.span.start.line <= line) {
+            parsed.faults.pop();
+            parsed.root = None;
+            break;
+        }
+    }
+    if text.in_doubt {
+        parsed.root = None;
+    }
+    errors.append(&mut parsed.faults);
+    Parsed {
+        root: parsed.root,
+        faults: errors,
+    }
+}
+
+fn ends_in_syntax_error(parsed: &Parsed) -> bool {
+    let is_syntax = |fault: &Fault| fault.kind == FaultKind::Syntax;
+    parsed.root.is_none() && parsed.faults.last().is_some_and(is_syntax)
+}
+
+/// The file's lines, with those at fault mended.
+struct Patched {
+    lines: Vec<String>,
+    /// Whether the mended text may mean something else than the author's.
+    in_doubt: bool,
+}
+
+impl Patched {
+    fn new(source: &Source) -> Patched {
+        let lines = (1..=source.line_count()).map(|n| source.line(n).to_string());
+        Patched {
+            lines: lines.collect(),
+            in_doubt: false,
+        }
+    }
+
+    fn joined(&self) -> String {
+        let mut text = self.lines.join("\n");
+        text.push('\n');
+        text
+    }
+
+    /// Mends a line, counted from 1; false when there is no such line.
+    fn mend(&mut self, number: usize) -> bool {
+        let Some(line) = number
+            .checked_sub(1)
+            .and_then(|i| self.lines.get(i))
+            .cloned()
+        else {
+            return false;
+        };
+        let indent = line.len() - line.trim_start().len();
+        if line[..indent].contains('\t') {
+            let spaces = line[..indent].replace('\t', "  ");
+            self.lines[number - 1] = spaces + &line[indent..];
+            self.in_doubt = true;
+            return true;
+        }
+        match split_value(&line) {
+            Some((head, value)) => {
+                let column = head.len() - head.trim_start_matches([' ', '-']).len();
+                self.lines[number - 1] = format!("{head}{}", quoted(value));
+                self.blank_continuation(number, column);
+            }
+            None => {
+                self.lines[number - 1] = String::new();
+                self.in_doubt = true;
+            }
+        }
+        true
+    }
+
+    /// Blanks the lines that continue the value of a key in `column`.
+    fn blank_continuation(&mut self, after: usize, column: usize) {
+        for line in self.lines.iter_mut().skip(after) {
+            let indent = line.len() - line.trim_start().len();
+            if !line.trim().is_empty() && indent <= column {
+                return;
+            }
+            line.clear();
+        }
+    }
+}
+
+/// A line's `key: ` (or `- `) and the value after it.
+fn split_value(line: &str) -> Option<(&str, &str)> {
+    let content = line.trim_start_matches([' ', '-']);
+    let key_start = line.len() - content.len();
+    let key_length = content
+        .find(|c: char| !c.is_ascii_alphanumeric() && c != '_')
+        .unwrap_or(content.len());
+    let after_key = &content[key_length..];
+    let has_key = key_length > 0 && after_key.starts_with(": ");
+    let head = match has_key {
+        true => key_start + key_length + 2,
+        false if line[..key_start].ends_with("- ") => key_start,
+        false => return None,
+    };
+    let value = line[head..].trim();
+    let is_block = value.starts_with(['|', '>']);
+    (!value.is_empty() && !is_block).then(|| (&line[..head], value))
+}
+
+fn quoted(value: &str) -> String {
+    format!("'{}'", value.replace('\'', "''"))
+}
