@@ -5,6 +5,7 @@
 pub mod checkpoint;
 pub mod config;
 pub mod decoder;
+pub mod device;
 pub mod error;
 pub mod kernels;
 pub mod lora;
@@ -16,5 +17,6 @@ pub mod weights;
 
 pub use checkpoint::Checkpoint;
 pub use config::ModelConfig;
+pub use device::Device;
 pub use error::{ModelError, Result};
 pub use tokenizer::{ChatMessage, Tokenizer};

@@ -1,0 +1,107 @@
+//! What a run tells while it goes on: to an observer, and to `events.jsonl`.
+
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+use slm_model::ModelError;
+
+use crate::error::Result;
+
+/// One line of `events.jsonl`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Event {
+    /// The run begins, or goes on behind `step`.
+    Started {
+        /// Steps done before.
+        step: u64,
+        /// Steps in all.
+        steps: u64,
+        /// Parameters that are trained.
+        trained_parameters: u64,
+    },
+    /// An optimizer step.
+    Step {
+        /// Step, from 1.
+        step: u64,
+        /// Steps in all.
+        steps: u64,
+        /// Mean loss per learned token, in nats.
+        loss: f64,
+        /// Learning rate of AdamW.
+        learning_rate: f64,
+        /// Global gradient norm before clipping.
+        gradient_norm: f64,
+        /// Tokens of the step, learned or not.
+        tokens: u64,
+        /// Tokens per second of the step.
+        tokens_per_second: f64,
+        /// Seconds since the process began training.
+        elapsed_seconds: f64,
+    },
+    /// Mean loss on the validation rows.
+    Evaluation {
+        /// Step, from 1.
+        step: u64,
+        /// Mean loss per learned token, in nats.
+        loss: f64,
+    },
+    /// A checkpoint was written.
+    Checkpoint {
+        /// Step, from 1.
+        step: u64,
+    },
+    /// Something the user should know.
+    Note {
+        /// What.
+        message: String,
+    },
+}
+
+/// Hears a run's events.
+pub trait Observer {
+    /// Called for each event.
+    fn event(&mut self, event: &Event);
+
+    /// Asked after each step; a run stops with its progress saved when this is true.
+    fn should_stop(&mut self) -> bool {
+        false
+    }
+}
+
+/// An observer that does nothing.
+pub struct Silent;
+
+impl Observer for Silent {
+    fn event(&mut self, _: &Event) {}
+}
+
+/// Appends events to a file as JSON lines.
+pub struct Log {
+    file: File,
+    path: std::path::PathBuf,
+}
+
+impl Log {
+    /// Opens the log for appending.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn open(path: &Path) -> Result<Self> {
+        let file = OpenOptions::new().create(true).append(true).open(path).map_err(|e| ModelError::io("write", path, e))?;
+        Ok(Self { file, path: path.to_path_buf() })
+    }
+
+    /// Appends one event.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn write(&mut self, event: &Event) -> Result<()> {
+        let mut line = serde_json::to_string(event).unwrap_or_default();
+        line.push('\n');
+        self.file.write_all(line.as_bytes()).map_err(|e| ModelError::io("write", &self.path, e))?;
+        Ok(())
+    }
+}
