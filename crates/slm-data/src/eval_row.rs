@@ -6,7 +6,7 @@ use crate::calls::{from_target, to_target};
 use crate::sample::{Message, Role, Sample};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use slm_taxonomy::extension::Output;
+use slm_taxonomy::Output;
 
 /// One row of an evaluation's data: a prompt, as `input` or as `messages`, and
 /// what is expected.

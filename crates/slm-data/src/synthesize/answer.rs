@@ -7,7 +7,7 @@ use crate::calls::calls;
 use crate::error::{DataError, Result};
 use jsonschema::Validator;
 use serde_json::Value;
-use slm_taxonomy::extension::Output;
+use slm_taxonomy::Output;
 
 /// Reads and checks the answers of one leaf.
 pub(crate) struct AnswerChecker {

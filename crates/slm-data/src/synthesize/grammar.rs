@@ -20,7 +20,7 @@ use crate::ledger::{Entry, dropped_by_reason};
 use crate::sample::Sample;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use slm_taxonomy::extension::{Output, Slot, SlotKind};
+use slm_taxonomy::{Output, Slot, SlotKind};
 use std::collections::{BTreeMap, HashSet};
 
 /// How often each operation is tried, from 0 to 1.
@@ -184,7 +184,10 @@ impl<'a> Workshop<'a> {
             ));
         }
         let mut pools = FieldPools::new();
-        templates.iter().for_each(|t| t.add_to_pools(&mut pools));
+        // A free text's answer is no field: that of another question never fits.
+        if matches!(leaf.output, Output::Json { .. } | Output::Calls { .. }) {
+            templates.iter().for_each(|t| t.add_to_pools(&mut pools));
+        }
         Ok(Self {
             teacher,
             leaf,

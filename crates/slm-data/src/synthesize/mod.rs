@@ -14,6 +14,8 @@ mod per_split;
 mod seed;
 mod slots;
 mod surface;
+#[cfg(test)]
+mod tests;
 mod text;
 mod values;
 mod wording;

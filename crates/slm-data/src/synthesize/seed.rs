@@ -4,8 +4,7 @@
 //! Does not know YAML files; `slm_taxonomy` reads them.
 
 use serde_json::Value;
-use slm_taxonomy::extension::{Output, Slot};
-use slm_taxonomy::leaf::{Kind, Leaf};
+use slm_taxonomy::{Kind, Leaf, Output, Slot};
 
 /// A question with the answer it should get.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -12,7 +12,7 @@ use super::text::{Text, words};
 use super::values::{RowDraw, from_hint, from_pool};
 use rand_chacha::ChaCha8Rng;
 use serde_json::Value;
-use slm_taxonomy::extension::Slot;
+use slm_taxonomy::{Output, Slot};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
@@ -224,7 +224,7 @@ fn hint_for(leaf: &SeedLeaf, pointer: &str, answer: &Value) -> Option<Slot> {
         argument.clone(),
         argument.map(|a| field_of(&a)),
     ];
-    let is_calls = matches!(leaf.output, slm_taxonomy::extension::Output::Calls { .. });
+    let is_calls = matches!(leaf.output, Output::Calls { .. });
     names
         .into_iter()
         .take(if is_calls { 4 } else { 2 })

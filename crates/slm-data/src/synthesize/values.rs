@@ -8,7 +8,7 @@ use super::surface::{numbers, render_number};
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use serde_json::Value;
-use slm_taxonomy::extension::{Slot, SlotKind};
+use slm_taxonomy::{Slot, SlotKind};
 
 /// Which part of the pools may be drawn from. One value in four of each pool is
 /// held out of training, so that test rows show values never trained on.
