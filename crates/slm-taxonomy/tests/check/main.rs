@@ -1,0 +1,8 @@
+//! The check as a whole: what it prints, on what, and that nothing brings it down.
+
+mod every_code;
+mod fixture;
+mod own;
+mod rendered;
+mod robust;
+mod sample;
