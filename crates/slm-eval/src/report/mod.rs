@@ -2,4 +2,19 @@
 //!
 //! Does not know how results came about.
 
+mod chart;
+pub mod embed;
+mod escape;
+mod format;
+mod markdown;
+mod page;
+mod policy;
+mod sections;
+mod table;
 pub mod verdict;
+
+pub use embed::{Embedded, SampleAnswer, SampleRow, extract};
+pub use escape::visible;
+pub use markdown::markdown;
+pub use page::html;
+pub use table::table;

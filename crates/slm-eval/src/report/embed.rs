@@ -1,0 +1,271 @@
+//! The data inside a report: results and samples as JSON, so that the page can
+//! filter them and other programs can read them back.
+//!
+//! Does not know how they are shown.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::escape::json_for_script;
+use crate::answer::Answer;
+use crate::error::EvalError;
+use crate::metrics::{self, Sample};
+use crate::results::Results;
+use crate::rows::Row;
+use crate::score::System;
+use crate::task::Task;
+
+/// Bytes that all texts of the samples together may take before they are cut.
+const TEXT_BUDGET: usize = 44_000_000;
+
+/// Lengths tried in turn until the budget holds.
+const CUTS: [usize; 7] = [usize::MAX, 50_000, 10_000, 2_000, 500, 150, 40];
+
+/// One sample as reports carry it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SampleRow {
+    /// The row's id.
+    pub id: String,
+    /// The question as it stood in the row.
+    pub question: String,
+    /// The target as text.
+    pub target: String,
+    /// The row's tags.
+    pub tags: Vec<String>,
+    /// One answer for each system of the report.
+    pub answers: Vec<SampleAnswer>,
+}
+
+/// One system's answer as reports carry it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SampleAnswer {
+    /// Whether it is right as a whole.
+    pub right: bool,
+    /// Why it cannot be right, when that is so; empty otherwise.
+    pub cause: String,
+    /// The output as it came.
+    pub output: String,
+    /// Its latency, where recorded.
+    pub latency_ms: Option<f64>,
+}
+
+/// What a report holds.
+#[derive(Debug, Clone)]
+pub struct Embedded {
+    /// The results.
+    pub results: Results,
+    /// The samples; empty when the report carries none.
+    pub samples: Vec<SampleRow>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Rows {
+    /// Characters after which texts were cut; null when none were.
+    cut: Option<usize>,
+    /// `[id, question, target, tags, answers]`, where an answer is 1 (right and
+    /// equal to the target) or `[right, cause, output, latency_ms]`.
+    rows: Vec<(String, String, String, Vec<String>, Vec<Value>)>,
+}
+
+/// The two data blocks of a report: results and samples, ready for a script element.
+pub(crate) fn blocks(
+    results: &Results,
+    task: &Task,
+    rows: &[Row],
+    systems: &[System],
+) -> (String, String) {
+    let cut = cut_for(rows, systems);
+    let targets: Vec<Value> = rows
+        .iter()
+        .map(|row| row.target_value(row.kind(task)))
+        .collect();
+    let embedded = Rows {
+        cut: (cut < usize::MAX).then_some(cut),
+        rows: rows
+            .iter()
+            .zip(&targets)
+            .map(|(row, target)| {
+                let target_text = row.target_text();
+                let answers = systems
+                    .iter()
+                    .map(|system| answer(task, row, target, &target_text, system, cut))
+                    .collect();
+                (
+                    row.id.clone(),
+                    shortened(&row.question(), cut),
+                    shortened(&target_text, cut),
+                    row.tags.clone(),
+                    answers,
+                )
+            })
+            .collect(),
+    };
+    let text = |value: Result<String, serde_json::Error>| {
+        // Neither type has keys that are not text, so this does not fail.
+        json_for_script(&value.unwrap_or_else(|_| "null".into()))
+    };
+    (
+        text(serde_json::to_string(results)),
+        text(serde_json::to_string(&embedded)),
+    )
+}
+
+fn answer(
+    task: &Task,
+    row: &Row,
+    target: &Value,
+    target_text: &str,
+    system: &System,
+    cut: usize,
+) -> Value {
+    let prediction = system.predictions.get(&row.id);
+    let sample = Sample {
+        row,
+        kind: row.kind(task),
+        target,
+        answer: Answer::read(task, row, prediction),
+    };
+    let right = metrics::is_right(&sample);
+    let latency = prediction.and_then(|prediction| prediction.latency_ms);
+    if right && sample.answer.raw == target_text && latency.is_none() {
+        return json!(1);
+    }
+    let mut output = shortened(&sample.answer.raw, cut);
+    if let Some(error) = prediction.and_then(|prediction| prediction.error.as_deref()) {
+        output = format!("{output}[error] {}", shortened(error, cut));
+    }
+    let cause = sample.answer.cause().map_or("", crate::answer::Cause::name);
+    let latency = latency.map(|latency| (latency * 1000.0).round() / 1000.0);
+    if right && sample.answer.raw == target_text {
+        return json!([1, "", Value::Null, latency]);
+    }
+    json!([u8::from(right), cause, output, latency])
+}
+
+/// The longest cut under which all texts stay within the budget.
+fn cut_for(rows: &[Row], systems: &[System]) -> usize {
+    let lengths = |row: &Row| -> Vec<usize> {
+        let outputs = systems.iter().map(|system| {
+            let output = system.predictions.get(&row.id).map(|answer| &answer.output);
+            output.map_or(0, |output| {
+                output
+                    .as_str()
+                    .map_or_else(|| output.to_string().len(), str::len)
+            })
+        });
+        [row.question().len(), row.target_text().len()]
+            .into_iter()
+            .chain(outputs)
+            .collect()
+    };
+    let lengths: Vec<usize> = rows.iter().flat_map(lengths).collect();
+    CUTS.into_iter()
+        .find(|cut| {
+            lengths
+                .iter()
+                .map(|length| (*length).min(*cut))
+                .sum::<usize>()
+                <= TEXT_BUDGET
+        })
+        .unwrap_or(CUTS[CUTS.len() - 1])
+}
+
+/// The text, or its beginning with a remark on how much is left out.
+fn shortened(text: &str, cut: usize) -> String {
+    if text.len() <= cut {
+        return text.to_string();
+    }
+    match text.char_indices().nth(cut) {
+        None => text.to_string(),
+        Some((at, _)) => format!("{}\u{2026} [{} more bytes]", &text[..at], text.len() - at),
+    }
+}
+
+/// Reads results and samples back from a report's HTML.
+///
+/// # Errors
+/// A file that is no report, or one that was cut off.
+pub fn extract(html: &str) -> Result<Embedded, EvalError> {
+    let results = serde_json::from_str(block(html, "slm-results")?).map_err(|error| {
+        EvalError::invalid(
+            format!("the report's results cannot be read: {error}"),
+            "the file was made by another version; make it again with `slm eval report`",
+        )
+    })?;
+    let rows: Rows = serde_json::from_str(block(html, "slm-samples")?).map_err(|error| {
+        EvalError::invalid(
+            format!("the report's samples cannot be read: {error}"),
+            "the file was made by another version; make it again with `slm eval report`",
+        )
+    })?;
+    let samples = rows
+        .rows
+        .into_iter()
+        .map(|(id, question, target, tags, answers)| SampleRow {
+            answers: answers
+                .iter()
+                .map(|one| read_answer(one, &target))
+                .collect(),
+            id,
+            question,
+            target,
+            tags,
+        })
+        .collect();
+    Ok(Embedded { results, samples })
+}
+
+fn read_answer(value: &Value, target: &str) -> SampleAnswer {
+    if value.is_number() {
+        return SampleAnswer {
+            right: true,
+            cause: String::new(),
+            output: target.to_string(),
+            latency_ms: None,
+        };
+    }
+    let text = |index: usize| value.get(index).and_then(Value::as_str);
+    SampleAnswer {
+        right: value.get(0) == Some(&json!(1)),
+        cause: text(1).unwrap_or_default().to_string(),
+        output: text(2).unwrap_or(target).to_string(),
+        latency_ms: value.get(3).and_then(Value::as_f64),
+    }
+}
+
+fn block<'a>(html: &'a str, id: &str) -> Result<&'a str, EvalError> {
+    let opening = format!("<script type=\"application/json\" id=\"{id}\">");
+    let Some(start) = html.find(&opening).map(|at| at + opening.len()) else {
+        return Err(EvalError::invalid(
+            "this file holds no evaluation results",
+            "give a report.html that `slm eval` wrote, or its results.json",
+        ));
+    };
+    let Some(length) = html[start..].find("</script>") else {
+        return Err(EvalError::invalid(
+            "the report is cut off: its data does not end",
+            "copy it again, or make it again with `slm eval report`",
+        ));
+    };
+    Ok(&html[start..start + length])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_texts_are_cut_at_characters_and_say_so() {
+        assert_eq!(shortened("short", 10), "short");
+        assert_eq!(shortened("äöüß", 2), "äö\u{2026} [4 more bytes]");
+    }
+
+    #[test]
+    fn what_is_no_report_or_half_of_one_is_told() {
+        let error = extract("<html></html>").unwrap_err().to_string();
+        assert!(error.contains("no evaluation results"), "{error}");
+        let half = "<script type=\"application/json\" id=\"slm-results\">{\"task\":";
+        let error = extract(half).unwrap_err().to_string();
+        assert!(error.contains("cut off"), "{error}");
+    }
+}

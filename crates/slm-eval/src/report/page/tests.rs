@@ -1,0 +1,99 @@
+//! The page as a whole: hostile content stays content, and data comes back.
+
+use serde_json::json;
+
+use super::*;
+use crate::predictions::{Prediction, Predictions};
+use crate::report::extract;
+use crate::score::{Options, score};
+use crate::task::OutputType;
+
+const HOSTILE: &str =
+    "</script><script>alert(1)</script><img src=x onerror=alert(2)>\u{1b}[31m\u{202e}&\"'";
+
+fn report(outputs: &[Option<&str>]) -> (String, Results) {
+    let task = Task::of_kind(HOSTILE, OutputType::Text);
+    let rows: Vec<Row> = (0..outputs.len())
+        .map(|index| Row {
+            id: format!("{index}{HOSTILE}"),
+            input: Some(HOSTILE.into()),
+            target: json!("yes"),
+            tags: vec![HOSTILE.into()],
+            ..Row::default()
+        })
+        .collect();
+    let answers = rows
+        .iter()
+        .zip(outputs)
+        .filter_map(|(row, output)| Some(Prediction::text(row.id.clone(), (*output)?)));
+    let systems = [System {
+        name: HOSTILE.into(),
+        predictions: Predictions::new(answers, &rows),
+        ..System::default()
+    }];
+    let results = score(&task, &rows, &systems, &Options::default());
+    (html(&results, &task, &rows, &systems), results)
+}
+
+#[test]
+fn hostile_text_stays_text() {
+    let (page, _) = report(&[Some(HOSTILE), Some("yes"), None]);
+    assert_eq!(page.matches("<script").count(), 3, "only our own scripts");
+    assert_eq!(page.matches("</script").count(), 3);
+    assert!(!page.contains("<img"));
+    for steering in ['\u{1b}', '\u{202e}'] {
+        let outside = page.split("<script type=").next().unwrap();
+        assert!(!outside.contains(steering));
+    }
+}
+
+#[test]
+fn the_policy_allows_nothing_but_our_own() {
+    let (page, _) = report(&[Some("yes")]);
+    let policy = page
+        .split("Content-Security-Policy\" content=\"")
+        .nth(1)
+        .unwrap();
+    let policy = policy.split("\">").next().unwrap();
+    assert!(policy.starts_with("default-src 'none'; style-src 'sha256-"));
+    assert!(!policy.contains("unsafe") && !policy.contains("http"));
+    assert!(!page.contains(" style=\"") && !page.contains(" onclick"));
+    assert!(!SCRIPT.contains("innerHTML") && !SCRIPT.contains("eval("));
+}
+
+#[test]
+fn what_went_in_comes_back() {
+    let (page, results) = report(&[Some(HOSTILE), Some("yes"), None]);
+    let back = extract(&page).unwrap();
+    assert_eq!(
+        serde_json::to_string(&back.results).unwrap(),
+        serde_json::to_string(&results).unwrap()
+    );
+    assert_eq!(back.samples.len(), 3);
+    assert_eq!(back.samples[0].question, HOSTILE);
+    assert_eq!(back.samples[0].answers[0].output, HOSTILE);
+    assert!(!back.samples[0].answers[0].right);
+    assert!(back.samples[1].answers[0].right);
+    assert_eq!(back.samples[1].answers[0].output, "yes");
+    assert_eq!(back.samples[2].answers[0].cause, "missing");
+}
+
+#[test]
+fn a_report_cut_in_half_is_told() {
+    let (page, _) = report(&[Some("yes")]);
+    let cut = page.find("slm-samples").unwrap() + 40;
+    assert!(
+        extract(&page[..cut])
+            .unwrap_err()
+            .to_string()
+            .contains("cut off")
+    );
+}
+
+#[test]
+fn a_report_without_systems_or_samples_still_renders() {
+    let results = Results::default();
+    let page = html(&results, &Task::default(), &[], &[]);
+    assert!(page.ends_with("</html>\n"));
+    assert!(extract(&page).unwrap().samples.is_empty());
+}
