@@ -9,6 +9,8 @@ use std::sync::OnceLock;
 use super::Family;
 use super::grammar::{Choice, Node};
 use super::invent::{INVENTIONS, Invention};
+use super::list::List;
+use super::source::Source;
 use super::template::{Names, parse};
 
 const LISTS: [&str; 6] = [
@@ -30,53 +32,6 @@ const INTENTS: [&str; 3] = [
     include_str!("lexicon/intents_work.txt"),
 ];
 const PASSAGES: &str = include_str!("lexicon/passages.txt");
-
-/// Lists shorter than this are closed classes (months, colours): both
-/// families use the whole of them.
-const CLOSED_BELOW: usize = 24;
-
-/// A word list, cut into the families' shares.
-#[derive(Debug, Default)]
-pub(crate) struct List {
-    /// Every entry, in the file's order.
-    pub(crate) all: Vec<&'static str>,
-    train: Vec<&'static str>,
-    held_out: Vec<&'static str>,
-}
-
-impl List {
-    fn new(all: Vec<&'static str>) -> Self {
-        if all.len() < CLOSED_BELOW {
-            return Self {
-                train: all.clone(),
-                held_out: all.clone(),
-                all,
-            };
-        }
-        let (held_out, train) = all.iter().partition(|entry| hash(entry) % 8 == 0);
-        Self {
-            all,
-            train,
-            held_out,
-        }
-    }
-
-    /// The entries that the family may use.
-    pub(crate) fn side(&self, family: Family) -> &[&'static str] {
-        match family {
-            Family::Train => &self.train,
-            Family::HeldOut if self.held_out.is_empty() => &self.train,
-            Family::HeldOut => &self.held_out,
-        }
-    }
-}
-
-/// FNV-1a, so that an entry's side depends on nothing but its letters.
-fn hash(text: &str) -> u64 {
-    text.bytes().fold(0xcbf2_9ce4_8422_2325, |state, byte| {
-        (state ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    }) >> 7
-}
 
 /// What `$name` stands for.
 #[derive(Debug)]
@@ -127,13 +82,13 @@ pub(crate) struct Intent {
     pub(crate) movable: Vec<usize>,
     /// All fields that may occur.
     pub(crate) fields: Vec<usize>,
+    /// How often it comes up: intents with more ways of speaking do more often.
+    weight: usize,
 }
 
 /// A kind of short document, with questions to it.
 #[derive(Debug, Default)]
 pub(crate) struct Passage {
-    /// Its kind.
-    pub(crate) name: &'static str,
     /// Whether it belongs to the held-out family.
     pub(crate) held_out: bool,
     /// Sentences, in order.
@@ -156,6 +111,9 @@ pub(crate) struct Book {
     pub(crate) train_intents: Vec<usize>,
     /// Intents of the held-out family.
     pub(crate) held_intents: Vec<usize>,
+    /// The families' intents, each as often as its weight says.
+    train_draws: Vec<usize>,
+    held_draws: Vec<usize>,
     /// Kinds of passage.
     pub(crate) passages: Vec<Passage>,
     /// The symbol of invented phrases.
@@ -201,6 +159,15 @@ impl Book {
             Family::Train => &self.train_intents,
             Family::HeldOut => &self.held_intents,
         }
+    }
+
+    /// One of the family's intents, by weight.
+    pub(crate) fn draw_intent(&self, source: &mut Source, family: Family) -> usize {
+        let draws = match family {
+            Family::Train => &self.train_draws,
+            Family::HeldOut => &self.held_draws,
+        };
+        draws.get(source.below(draws.len())).copied().unwrap_or(0)
     }
 
     fn add(&mut self, name: &'static str, symbol: Symbol) {
@@ -345,6 +312,7 @@ impl Book {
             let Some(intent) = self.intents.last_mut() else {
                 continue;
             };
+            intent.weight += usize::from(matches!(mark, "=" | "?"));
             match mark {
                 "=" => intent.commands.append(choice),
                 "?" => intent.statements.append(choice),
@@ -375,6 +343,13 @@ impl Book {
                 &mut self.train_intents
             };
             side.push(at);
+            let times = (intent.weight / 2).clamp(1, 5);
+            let drawn = if intent.held_out {
+                &mut self.held_draws
+            } else {
+                &mut self.train_draws
+            };
+            drawn.extend(std::iter::repeat_n(at, times));
         }
     }
 
@@ -385,9 +360,7 @@ impl Book {
             let body = body.trim();
             if mark == "@" {
                 let held_out = body.starts_with('!');
-                let name = body.trim_start_matches('!');
                 self.passages.push(Passage {
-                    name,
                     held_out,
                     ..Passage::default()
                 });

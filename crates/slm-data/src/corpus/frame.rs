@@ -44,11 +44,7 @@ impl Frame {
 
 /// An utterance of one of the family's intents.
 pub(crate) fn any_utterance(book: &Book, source: &mut Source) -> Frame {
-    let intents = book.family_intents(source.family);
-    let kind = intents
-        .get(source.below(intents.len()))
-        .copied()
-        .unwrap_or(0);
+    let kind = book.draw_intent(source, source.family);
     utterance(book, source, kind)
 }
 

@@ -110,6 +110,9 @@ impl Rendering {
         if article && "aeiou".contains(first) {
             self.text.insert(self.text.len() - 1, 'n');
         }
+        if piece.starts_with(['.', ',', '?', '!', ';', ':']) && self.text.ends_with(' ') {
+            self.text.pop();
+        }
         for mark in piece.chars() {
             if mark == ' ' && (self.text.is_empty() || self.text.ends_with(' ')) {
                 continue;

@@ -1,8 +1,8 @@
 //! Invented strings: pseudo-words from syllables, ids, numbers, amounts,
 //! dates, e-mail addresses.
 //!
-//! Knows nothing of lexicons. The two families use different syllables, so no
-//! invented word of one occurs in the other.
+//! Knows nothing of lexicons. The two families use different syllables, so
+//! that hardly any invented word of one occurs in the other.
 
 use super::source::Source;
 

@@ -10,12 +10,14 @@ mod draft;
 mod frame;
 mod grammar;
 mod invent;
+mod list;
 mod naming;
 mod source;
 mod tasks;
 mod template;
 #[cfg(test)]
 mod tests;
+mod typing;
 
 use book::{Symbol, book};
 use draft::Draft;
@@ -44,7 +46,10 @@ impl Role {
 }
 
 /// Which side of the vocabulary is used. Held-out domains, field names,
-/// wordings, lexicon entries and syllables never occur in the other family.
+/// wordings, entries of open lexicons and syllables never occur in the other
+/// family; closed classes (months, colours, little words) are shared, and the
+/// bare utterances of both have the training intents, whose names could not
+/// be guessed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Family {
     /// What the model is trained on.

@@ -67,7 +67,7 @@ impl Notation {
 }
 
 /// Endings that the held-out family puts to names without a synonym of its own.
-pub(crate) const HELD_OUT_ENDINGS: [&str; 4] = ["span", "mention", "excerpt", "snippet"];
+pub(crate) const HELD_OUT_ENDINGS: [&str; 4] = ["wording", "mention", "excerpt", "snippet"];
 
 /// A schema name of one field, in snake case.
 pub(crate) fn field_name(book: &Book, source: &mut Source, field: usize) -> String {

@@ -5,6 +5,7 @@
 
 use serde_json::{Value, json};
 
+use crate::corpus::Family;
 use crate::corpus::book::Book;
 use crate::corpus::draft::{Draft, object};
 use crate::corpus::frame::{Frame, utterance};
@@ -13,13 +14,9 @@ use crate::corpus::source::Source;
 /// The held-out family keeps the training intents here (their names could not
 /// be guessed) and changes values and wordings.
 pub(crate) fn write(draft: &mut Draft, source: &mut Source) {
-    let intents = &draft.book.train_intents;
     let turns = if source.chance(8) { 2 } else { 1 };
     for _ in 0..turns {
-        let kind = intents
-            .get(source.below(intents.len()))
-            .copied()
-            .unwrap_or(0);
+        let kind = draft.book.draw_intent(source, Family::Train);
         let frame = utterance(draft.book, source, kind);
         let answer = global_answer(draft.book, &frame);
         frame.slots.iter().for_each(|(_, text)| draft.copied(text));

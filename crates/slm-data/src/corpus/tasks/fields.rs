@@ -8,6 +8,7 @@ use crate::corpus::draft::{Draft, object};
 use crate::corpus::frame::{Frame, any_utterance, utterance};
 use crate::corpus::naming::field_names;
 use crate::corpus::source::Source;
+use crate::corpus::typing::Typing;
 
 /// What is asked of one text: fields with their names in this example.
 pub(crate) struct Request {
@@ -15,6 +16,8 @@ pub(crate) struct Request {
     pub(crate) fields: Vec<usize>,
     /// Their names here.
     pub(crate) names: Vec<String>,
+    /// Their types here; plain text where the request gives none.
+    pub(crate) types: Vec<Typing>,
     /// Whether an absent field is null; else it is left out.
     pub(crate) nulls: bool,
 }
@@ -39,21 +42,32 @@ impl Request {
         source.shuffle(&mut fields);
         fields.truncate(7);
         let names = field_names(book, source, &fields);
+        let types = vec![Typing::Text; fields.len()];
         Self {
             fields,
             names,
+            types,
             nulls: source.chance(30),
+        }
+    }
+
+    /// Gives types to the fields that the frame has.
+    fn draw_types(&mut self, book: &Book, source: &mut Source, frame: &Frame) {
+        for (field, typing) in self.fields.iter().zip(&mut self.types) {
+            if let Some(text) = frame.get(*field) {
+                *typing = Typing::draw(book, source, *field, text);
+            }
         }
     }
 
     /// The answer to the request for a frame.
     pub(crate) fn answer(&self, draft: &mut Draft, frame: &Frame) -> Value {
         let mut out = Map::new();
-        for (field, name) in self.fields.iter().zip(&self.names) {
+        for ((field, name), typing) in self.fields.iter().zip(&self.names).zip(&self.types) {
             match frame.get(*field) {
                 Some(text) => {
                     draft.copied(text);
-                    out.insert(name.clone(), Value::from(text));
+                    out.insert(name.clone(), typing.value(text));
                 }
                 None if self.nulls => {
                     out.insert(name.clone(), Value::Null);
@@ -79,22 +93,20 @@ impl Request {
         }
         let mut list = parts.join(separator);
         if self.nulls {
-            list.push_str(&draft.say(source, "null_rule"));
+            list.push_str(&null_rule(draft, source));
         }
         list
     }
 
-    /// The request as a JSON schema of strings.
+    /// The request as a JSON schema.
     pub(crate) fn schema(&self, book: &Book, source: &mut Source) -> Value {
-        let described = source.chance(25);
-        let kind = if self.nulls {
-            json!(["string", "null"])
-        } else {
-            json!("string")
-        };
+        let described = source.chance(20);
         let mut properties = Vec::new();
-        for (field, name) in self.fields.iter().zip(&self.names) {
-            let mut property = json!({ "type": kind });
+        for ((field, name), typing) in self.fields.iter().zip(&self.names).zip(&self.types) {
+            let mut property = typing.schema();
+            if let (true, Typing::Text) = (self.nulls, typing) {
+                property["type"] = json!(["string", "null"]);
+            }
             if let (true, Some(known)) = (described, book.fields.get(*field)) {
                 property["description"] = Value::from(source.pick(&known.descriptions));
             }
@@ -105,6 +117,26 @@ impl Request {
             schema["required"] = json!(self.names);
         }
         schema
+    }
+
+    /// The request as an object of short types: `{"count":"int","room":"a|b"}`.
+    fn skeleton(&self) -> Value {
+        object(
+            self.names
+                .iter()
+                .zip(&self.types)
+                .map(|(name, typing)| (name.clone(), Value::from(typing.short()))),
+        )
+    }
+}
+
+/// Words behind a list of fields that say that absent ones are null.
+pub(crate) fn null_rule(draft: &Draft, source: &mut Source) -> String {
+    let rule = draft.say(source, "null_rule");
+    if rule.starts_with([';', ',', '.']) {
+        rule
+    } else {
+        format!(" {rule}")
     }
 }
 
@@ -153,41 +185,33 @@ pub(crate) fn schema(draft: &mut Draft, source: &mut Source) {
     let (frame, absent) = text(draft.book, source);
     let mut request = Request::draw(draft.book, source, &frame, &absent);
     let shape = source.below(4);
-    let schema = match shape {
-        0 => {
-            request.nulls = false;
-            object(
-                request
-                    .names
-                    .iter()
-                    .map(|name| (name.clone(), Value::from("string"))),
-            )
-            .to_string()
-        }
-        1 => {
-            request.nulls = false;
-            object(
-                request
-                    .names
-                    .iter()
-                    .map(|name| (name.clone(), Value::from(""))),
-            )
-            .to_string()
-        }
-        _ => request.schema(draft.book, source).to_string(),
+    if shape > 0 {
+        request.draw_types(draft.book, source, &frame);
+    }
+    request.nulls &= shape > 1;
+    let mut schema = match shape {
+        0 => object(
+            request
+                .names
+                .iter()
+                .map(|name| (name.clone(), Value::from(""))),
+        ),
+        1 => request.skeleton(),
+        _ => request.schema(draft.book, source),
     };
     let mut answer = request.answer(draft, &frame);
-    let mut schema = schema;
     if source.chance(15) {
         let outer = source.pick(&[
             "data", "result", "slots", "entities", "record", "output", "value",
         ]);
         answer = json!({ outer: answer });
-        schema = match shape {
-            0 | 1 => format!("{{\"{outer}\":{schema}}}"),
-            _ => format!("{{\"type\":\"object\",\"properties\":{{\"{outer}\":{schema}}}}}"),
+        schema = if shape > 1 {
+            json!({ "type": "object", "properties": { outer: schema } })
+        } else {
+            json!({ outer: schema })
         };
     }
+    let schema = schema.to_string();
     let question = draft.word(
         source,
         "ask_schema",
@@ -224,11 +248,7 @@ pub(crate) fn one(draft: &mut Draft, source: &mut Source) {
 
 /// A system message that names the fields, then utterances of one intent.
 pub(crate) fn session(draft: &mut Draft, source: &mut Source) {
-    let intents = draft.book.family_intents(source.family);
-    let kind = intents
-        .get(source.below(intents.len()))
-        .copied()
-        .unwrap_or(0);
+    let kind = draft.book.draw_intent(source, source.family);
     let known = draft
         .book
         .intents
@@ -243,9 +263,11 @@ pub(crate) fn session(draft: &mut Draft, source: &mut Source) {
         .collect();
     source.shuffle(&mut fields);
     let names = field_names(draft.book, source, &fields);
+    let types = vec![Typing::Text; fields.len()];
     let request = Request {
         fields,
         names,
+        types,
         nulls: false,
     };
     let list = request.list(draft, source);

@@ -13,6 +13,8 @@ mod label;
 mod nonsense;
 mod normalise;
 mod passage;
+mod series;
+mod triage;
 
 use super::draft::Draft;
 use super::source::Source;
@@ -32,18 +34,20 @@ const fn task(name: &'static str, share: u32, write: fn(&mut Draft, &mut Source)
 }
 
 /// All tasks; the shares add up to 100.
-pub(crate) const TASKS: [Task; 18] = [
+pub(crate) const TASKS: [Task; 20] = [
     task("bare_intent", 26, bare::write),
-    task("fields", 12, fields::list),
-    task("schema", 8, fields::schema),
+    task("fields", 11, fields::list),
+    task("schema", 7, fields::schema),
     task("one_field", 6, fields::one),
-    task("session", 3, fields::session),
-    task("nonsense_schema", 7, nonsense::write),
+    task("session", 2, fields::session),
+    task("nonsense_schema", 6, nonsense::write),
     task("intent_choice", 3, label::intent),
     task("intent_slots", 5, label::intent_slots),
-    task("label", 3, label::topic),
+    task("label", 2, label::topic),
     task("label_by_keyword", 2, label::keyword),
     task("call", 6, call::write),
+    task("triage", 3, triage::write),
+    task("series", 2, series::write),
     task("document", 5, document::write),
     task("passage", 5, passage::write),
     task("to_json", 2, convert::to_json),

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use crate::corpus::draft::Draft;
 use crate::corpus::source::Source;
+use crate::corpus::typing::NUMBERS;
 
 const MONTHS: [&str; 12] = [
     "January",
@@ -19,29 +20,6 @@ const MONTHS: [&str; 12] = [
     "October",
     "November",
     "December",
-];
-const NUMBERS: [&str; 21] = [
-    "zero",
-    "one",
-    "two",
-    "three",
-    "four",
-    "five",
-    "six",
-    "seven",
-    "eight",
-    "nine",
-    "ten",
-    "eleven",
-    "twelve",
-    "thirteen",
-    "fourteen",
-    "fifteen",
-    "sixteen",
-    "seventeen",
-    "eighteen",
-    "nineteen",
-    "twenty",
 ];
 
 /// One of the kinds, embedded in a sentence or alone.
