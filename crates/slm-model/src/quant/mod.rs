@@ -6,7 +6,9 @@
 //! matrices and files; not burn, not decoders.
 
 pub mod activations;
+pub mod compressed;
 pub mod dense;
+pub mod folder;
 pub mod isa;
 pub mod kernel;
 pub mod linear;
@@ -17,7 +19,9 @@ pub mod rounding;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
+pub use compressed::{QuantizationConfig, read_quantized};
 pub use dense::DenseMatrix;
+pub use folder::{QuantizeReport, QuantizeSettings, TensorReport, quantize_checkpoint};
 pub use isa::Isa;
 pub use linear::{Linear, Threads, Weights};
 pub use matrix::{Bits, QuantizedMatrix};

@@ -1,0 +1,336 @@
+//! Quantizing a whole model folder to another, in compressed-tensors layout.
+//!
+//! The new folder appears whole, by a rename, or not at all.
+
+use std::path::{Path, PathBuf};
+
+use half::bf16;
+use safetensors::Dtype;
+use safetensors::tensor::TensorView;
+use serde::Serialize;
+use serde_json::Value;
+
+use super::compressed::{PackedTensors, QuantizationConfig};
+use super::matrix::{Bits, QuantizedMatrix};
+use crate::checkpoint::{Checkpoint, write_atomically, write_views};
+use crate::config::ModelConfig;
+use crate::error::{ModelError, Result};
+use crate::weights::copy_companions;
+
+/// What to quantize, and how.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct QuantizeSettings {
+    /// Width of the linear layers' codes.
+    pub bits: Bits,
+    /// Whether the embedding and the head are quantized too, to 8 bits; otherwise bfloat16.
+    pub tables: bool,
+}
+
+/// What quantization did to a model.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct QuantizeReport {
+    /// Bytes of all tensors before, as stored.
+    pub bytes_before: usize,
+    /// Bytes of all tensors after.
+    pub bytes_after: usize,
+    /// Bits stored per weight of the model, scales and floats included.
+    pub bits_per_weight: f64,
+    /// The quantized tensors, in the model's order.
+    pub tensors: Vec<TensorReport>,
+}
+
+/// What quantization did to one tensor.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct TensorReport {
+    /// Hugging Face name.
+    pub name: String,
+    /// Outputs.
+    pub rows: usize,
+    /// Inputs.
+    pub columns: usize,
+    /// Width of the codes.
+    pub bits: usize,
+    /// Root of the mean squared error, divided by that of the weights.
+    pub relative_error: f64,
+}
+
+/// Quantizes the model in `source` to a new folder `target`, which it replaces if it is there.
+///
+/// # Errors
+/// When the source is no model that loads here, is quantized already, or holds a number that is
+/// not finite; when the target cannot be written. An older target is then left whole.
+pub fn quantize_checkpoint(
+    source: &Path,
+    target: &Path,
+    settings: QuantizeSettings,
+) -> Result<QuantizeReport> {
+    let config = ModelConfig::load(source)?;
+    let path = source.join("config.json");
+    let text = std::fs::read_to_string(&path).map_err(|e| ModelError::io("read", &path, e))?;
+    let mut json: Value = serde_json::from_str(&text).map_err(|e| {
+        ModelError::invalid(&path, format!("not valid JSON: {e}"), "restore the file")
+    })?;
+    if json
+        .get("quantization_config")
+        .is_some_and(|value| !value.is_null())
+    {
+        return Err(ModelError::invalid(
+            &path,
+            "the model is quantized already",
+            "quantize the original",
+        ));
+    }
+    let quantization = QuantizationConfig::new(settings.bits, settings.tables);
+    json["quantization_config"] = quantization.to_json();
+    let checkpoint = Checkpoint::open(source)?;
+    let (stored, tensors) = quantize_tensors(&checkpoint, &config, &quantization)?;
+    let bytes_after = stored.iter().map(|tensor| tensor.bytes.len()).sum();
+    write_folder(target, |folder| {
+        write_views(&folder.join("model.safetensors"), views(&stored, folder)?)?;
+        copy_companions(source, folder)?;
+        let text = serde_json::to_string_pretty(&json).unwrap_or_default();
+        write_atomically(&folder.join("config.json"), text.as_bytes())
+    })?;
+    Ok(QuantizeReport {
+        bytes_before: checkpoint.stored_bytes(),
+        bytes_after,
+        bits_per_weight: 8.0 * bytes_after as f64 / config.parameters() as f64,
+        tensors,
+    })
+}
+
+/// A tensor ready to write.
+struct Stored {
+    name: String,
+    dtype: Dtype,
+    shape: Vec<usize>,
+    bytes: Vec<u8>,
+}
+
+fn quantize_tensors(
+    checkpoint: &Checkpoint,
+    config: &ModelConfig,
+    quantization: &QuantizationConfig,
+) -> Result<(Vec<Stored>, Vec<TensorReport>)> {
+    let (mut stored, mut reports) = (Vec::new(), Vec::new());
+    for (name, shape) in config.tensors() {
+        let values = checkpoint.read(&name, &shape)?;
+        let module = name.trim_end_matches(".weight");
+        match (quantization.bits(module), shape.as_slice()) {
+            (Some(bits), &[rows, columns]) => {
+                let matrix =
+                    QuantizedMatrix::quantize(&values, rows, columns, bits).map_err(|e| {
+                        ModelError::setting(format!("tensor `{name}`: {e}"), "see above")
+                    })?;
+                reports.push(report(&name, &values, &matrix));
+                stored.extend(packed(module, &matrix));
+            }
+            (_, shape) => stored.push(kept(&name, shape, &values, checkpoint)),
+        }
+    }
+    Ok((stored, reports))
+}
+
+fn report(name: &str, values: &[f32], matrix: &QuantizedMatrix) -> TensorReport {
+    let square = |sum: f64, value: f32| sum + f64::from(value) * f64::from(value);
+    let errors = values
+        .iter()
+        .zip(matrix.dequantize())
+        .map(|(a, b)| a - b)
+        .fold(0.0, square);
+    let weights = values.iter().copied().fold(0.0, square);
+    TensorReport {
+        name: name.to_string(),
+        rows: matrix.rows(),
+        columns: matrix.columns(),
+        bits: matrix.bits().width(),
+        relative_error: if weights > 0.0 {
+            (errors / weights).sqrt()
+        } else {
+            0.0
+        },
+    }
+}
+
+fn packed(module: &str, matrix: &QuantizedMatrix) -> [Stored; 3] {
+    let tensors = PackedTensors::new(matrix);
+    let stored = |suffix: &str, dtype, shape, bytes| Stored {
+        name: format!("{module}.{suffix}"),
+        dtype,
+        shape,
+        bytes,
+    };
+    [
+        stored(
+            "weight_packed",
+            Dtype::I32,
+            vec![matrix.rows(), tensors.words],
+            tensors.packed,
+        ),
+        stored(
+            "weight_scale",
+            Dtype::BF16,
+            vec![matrix.rows(), tensors.groups],
+            tensors.scale,
+        ),
+        stored("weight_shape", Dtype::I64, vec![2], tensors.shape),
+    ]
+}
+
+/// What is not quantized: tables in bfloat16, norms as they were.
+fn kept(name: &str, shape: &[usize], values: &[f32], checkpoint: &Checkpoint) -> Stored {
+    let (name, shape) = (name.to_string(), shape.to_vec());
+    match checkpoint.raw(&name) {
+        Some((bytes, dtype, _)) if shape.len() == 1 => Stored {
+            name,
+            dtype,
+            shape,
+            bytes: bytes.to_vec(),
+        },
+        _ => {
+            let bytes = values
+                .iter()
+                .flat_map(|value| bf16::from_f32(*value).to_le_bytes())
+                .collect();
+            Stored {
+                name,
+                dtype: Dtype::BF16,
+                shape,
+                bytes,
+            }
+        }
+    }
+}
+
+fn views<'a>(stored: &'a [Stored], folder: &Path) -> Result<Vec<(String, TensorView<'a>)>> {
+    let view = |tensor: &'a Stored| {
+        TensorView::new(tensor.dtype, tensor.shape.clone(), &tensor.bytes)
+            .map(|view| (tensor.name.clone(), view))
+            .map_err(|e| {
+                ModelError::invalid(
+                    folder,
+                    format!("tensor `{}`: {e}", tensor.name),
+                    "report this",
+                )
+            })
+    };
+    stored.iter().map(view).collect()
+}
+
+/// Fills a temporary sibling of `target` and puts it in `target`'s place.
+fn write_folder(target: &Path, fill: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
+    let temporary = sibling(target, "tmp");
+    let _ = std::fs::remove_dir_all(&temporary);
+    std::fs::create_dir_all(&temporary).map_err(|e| ModelError::io("write", &temporary, e))?;
+    let done = fill(&temporary).and_then(|()| replace(&temporary, target));
+    if done.is_err() {
+        let _ = std::fs::remove_dir_all(&temporary);
+    }
+    done
+}
+
+fn replace(temporary: &Path, target: &Path) -> Result<()> {
+    let failed = |e| ModelError::io("write", target, e);
+    if !target.exists() {
+        return std::fs::rename(temporary, target).map_err(failed);
+    }
+    let old = sibling(target, "old");
+    std::fs::rename(target, &old).map_err(failed)?;
+    if let Err(e) = std::fs::rename(temporary, target) {
+        let _ = std::fs::rename(&old, target);
+        return Err(failed(e));
+    }
+    let _ = std::fs::remove_dir_all(&old);
+    Ok(())
+}
+
+fn sibling(target: &Path, kind: &str) -> PathBuf {
+    let name = target
+        .file_name()
+        .map(|name| name.to_string_lossy().into_owned())
+        .unwrap_or_default();
+    target.with_file_name(format!(".{name}.{kind}-{}", std::process::id()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checkpoint::StoredType;
+    use crate::quant::read_quantized;
+    use crate::weights::Weights;
+
+    fn tiny() -> ModelConfig {
+        let json = serde_json::json!({"model_type": "llama", "vocab_size": 50, "hidden_size": 48,
+            "intermediate_size": 70, "num_hidden_layers": 2, "num_attention_heads": 4,
+            "num_key_value_heads": 2, "tie_word_embeddings": true, "eos_token_id": 1});
+        ModelConfig::from_json(&json, Path::new("tiny")).unwrap()
+    }
+
+    #[test]
+    fn a_folder_loads_back_bit_exact_and_replaces_an_older_one() {
+        let room = tempfile::tempdir().unwrap();
+        let (source, target) = (room.path().join("a"), room.path().join("b"));
+        let config = tiny();
+        let weights = Weights::random(&config, 3);
+        weights
+            .save(&source, &config, None, StoredType::Bf16)
+            .unwrap();
+        std::fs::write(source.join("tokenizer.json"), "{}").unwrap();
+        let original = Checkpoint::open(&source).unwrap();
+        for (bits, tables, most) in [(Bits::Int8, false, 12.0), (Bits::Int4, true, 8.0)] {
+            let report =
+                quantize_checkpoint(&source, &target, QuantizeSettings { bits, tables }).unwrap();
+            assert!(
+                report.bits_per_weight < most,
+                "{} bits",
+                report.bits_per_weight
+            );
+            assert_eq!(report.tensors.len(), 14 + usize::from(tables));
+            let worst = if bits == Bits::Int8 { 0.01 } else { 0.1 };
+            assert!(
+                report
+                    .tensors
+                    .iter()
+                    .all(|t| t.relative_error > 0.0 && t.relative_error < worst)
+            );
+            let back = Checkpoint::open(&target).unwrap();
+            assert_eq!(back.stored_bytes(), report.bytes_after);
+            let json: Value =
+                serde_json::from_slice(&std::fs::read(target.join("config.json")).unwrap())
+                    .unwrap();
+            let quantization = QuantizationConfig::from_json(&json, &target)
+                .unwrap()
+                .unwrap();
+            for (name, shape) in config.tensors() {
+                let values = original.read(&name, &shape).unwrap();
+                let module = name.trim_end_matches(".weight");
+                match quantization.bits(module) {
+                    Some(bits) if shape.len() == 2 => {
+                        let fresh =
+                            QuantizedMatrix::quantize(&values, shape[0], shape[1], bits).unwrap();
+                        let read = read_quantized(&back, &target, module, shape[0], shape[1], bits)
+                            .unwrap();
+                        assert_eq!(read, fresh, "{name}");
+                    }
+                    _ => assert_eq!(back.read(&name, &shape).unwrap(), values, "{name}"),
+                }
+            }
+            assert!(target.join("tokenizer.json").is_file());
+        }
+        assert_eq!(
+            std::fs::read_dir(room.path()).unwrap().count(),
+            2,
+            "temporary folders are gone"
+        );
+        let again = quantize_checkpoint(
+            &target,
+            &room.path().join("c"),
+            QuantizeSettings {
+                bits: Bits::Int8,
+                tables: false,
+            },
+        );
+        assert!(again.unwrap_err().to_string().contains("quantized already"));
+        assert!(!room.path().join("c").exists());
+    }
+}
