@@ -180,6 +180,9 @@ codes! {
         "The leaf's answers must be exactly one of `output.labels`.";
     AnswerCall = "SLM-T083" Error "an answer is not a call of the tools"
         "The answer is a JSON call `{\"name\": ..., \"arguments\": {...}}`, or a list of them, of the functions in `output.tools`.";
+
+    TooManyFaults = "SLM-T099" Error "more faults in a leaf than are listed"
+        "Of one leaf the first 1,000 faults are listed, and the others counted. A file with so many is most often not a taxonomy file at all.";
 }
 
 impl Code {

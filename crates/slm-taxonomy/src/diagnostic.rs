@@ -33,11 +33,15 @@ pub struct Diagnostic {
     pub snippet: Option<Snippet>,
 }
 
-/// The line that a fault is in.
+/// The part of a line that a fault is in.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Snippet {
-    /// The line's text.
+    /// The line's text; of a long line only the part around the fault.
     pub text: String,
+    /// The column of the text's first character, from 1.
+    pub first_column: usize,
+    /// Whether the line goes on after the text.
+    pub is_cut: bool,
     /// The number of characters at fault, at least 1.
     pub width: usize,
 }
@@ -71,11 +75,19 @@ impl Report {
     }
 }
 
+/// The most faults that are kept of one leaf; a file of nonsense has no end of them.
+const MAX_FAULTS: usize = 1000;
+/// The longest line that is shown whole, in characters.
+const MAX_SHOWN: usize = 100;
+/// What is kept before the fault of a line that is longer.
+const KEPT_BEFORE: usize = 40;
+
 /// Collects the faults of one leaf.
 #[derive(Debug)]
 pub(crate) struct Sink {
     strict: bool,
     found: Vec<Diagnostic>,
+    left_out: usize,
 }
 
 impl Sink {
@@ -83,6 +95,7 @@ impl Sink {
         Sink {
             strict,
             found: Vec::new(),
+            left_out: 0,
         }
     }
 
@@ -96,7 +109,10 @@ impl Sink {
         message: impl Into<String>,
         hint: impl Into<String>,
     ) {
-        let text = source.line(span.start.line);
+        if self.found.len() >= MAX_FAULTS {
+            self.left_out += 1;
+            return;
+        }
         self.found.push(Diagnostic {
             path: source.path.clone(),
             line: span.start.line,
@@ -106,7 +122,7 @@ impl Sink {
             yaml_path: yaml_path.to_string(),
             message: message.into(),
             hint: hint.into(),
-            snippet: Some(snippet(text, span)),
+            snippet: Some(snippet(source.line(span.start.line), span)),
         });
     }
 
@@ -132,7 +148,21 @@ impl Sink {
     }
 
     /// The faults, by file and place; files stay in the order in which they were checked.
-    pub(crate) fn finish(self) -> Vec<Diagnostic> {
+    pub(crate) fn finish(mut self) -> Vec<Diagnostic> {
+        if self.left_out > 0 {
+            let path = self
+                .found
+                .last()
+                .map(|d| d.path.clone())
+                .unwrap_or_default();
+            let message = format!("{} more faults are not listed", self.left_out);
+            self.file(
+                path,
+                Code::TooManyFaults,
+                message,
+                "mend those that are, then check again",
+            );
+        }
         let mut found = self.found;
         let mut order: Vec<String> = Vec::new();
         for diagnostic in &found {
@@ -154,16 +184,76 @@ impl Sink {
     }
 }
 
-fn snippet(text: &str, span: Span) -> Snippet {
-    let length = text.chars().count();
-    let end = if span.end.line == span.start.line {
-        span.end.column
+/// The part of a line to show, and how many of its characters are at fault.
+fn snippet(line: &str, span: Span) -> Snippet {
+    let start = span.start.column.saturating_sub(1);
+    let is_long = line.len() > MAX_SHOWN && line.chars().nth(MAX_SHOWN).is_some();
+    let first = if is_long {
+        start.saturating_sub(KEPT_BEFORE)
     } else {
-        text.trim_end().chars().count() + 1
+        0
     };
-    let end = end.min(length + 1);
+    let rest = if line.is_ascii() {
+        &line[first.min(line.len())..]
+    } else {
+        let begin = line
+            .char_indices()
+            .nth(first)
+            .map_or(line.len(), |(at, _)| at);
+        &line[begin..]
+    };
+    let end = rest.char_indices().nth(MAX_SHOWN).map(|(at, _)| at);
+    let text = &rest[..end.unwrap_or(rest.len())];
+    let length = text.trim_end().chars().count() + first;
+    let after = if span.end.line == span.start.line {
+        span.end.column.saturating_sub(1)
+    } else {
+        length
+    };
     Snippet {
         text: text.to_string(),
-        width: end.saturating_sub(span.start.column).max(1),
+        first_column: first + 1,
+        is_cut: end.is_some(),
+        width: after
+            .min(length.max(start + 1))
+            .saturating_sub(start)
+            .max(1),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_line_is_cut_around_the_fault() {
+        let line = "é".repeat(300) + "Y" + &"z".repeat(300);
+        let found = snippet(&line, Span::on_line(1, 301, 1));
+        assert_eq!(found.first_column, 261);
+        assert_eq!(found.text.chars().count(), MAX_SHOWN);
+        assert_eq!(found.text.chars().nth(40), Some('Y'));
+        assert!(found.is_cut);
+    }
+
+    #[test]
+    fn a_fault_beyond_the_line_is_still_one_wide() {
+        let found = snippet("ab", Span::on_line(1, 9, 3));
+        assert_eq!((found.text.as_str(), found.width), ("ab", 1));
+    }
+
+    #[test]
+    fn faults_without_end_are_counted() {
+        let source = Source::new("x", "a\n".into());
+        let mut sink = Sink::new(false);
+        for _ in 0..MAX_FAULTS + 5 {
+            sink.at(&source, Span::on_line(1, 1, 1), Code::Tab, "", "a tab", "");
+        }
+        let found = sink.finish();
+        assert_eq!(found.len(), MAX_FAULTS + 1);
+        assert!(
+            found
+                .iter()
+                .any(|d| d.message == "5 more faults are not listed")
+        );
     }
 }

@@ -18,7 +18,7 @@ const PATH: &str = ".document";
 
 /// Reads and checks `document`.
 pub(super) fn read(page: &mut Page, node: &Node, leaf: &LeafFile) -> Option<Document> {
-    let fields = page.mapping(node, PATH, "`document`")?;
+    let mut fields = page.mapping(node, PATH, "`document`")?;
     let local = LOCAL_KEYS.iter().any(|key| fields.get(key).is_some());
     let remote = REPOSITORY_KEYS.iter().any(|key| fields.get(key).is_some());
     match (local, remote) {
@@ -28,17 +28,17 @@ pub(super) fn read(page: &mut Page, node: &Node, leaf: &LeafFile) -> Option<Docu
             page.fault(fields.head(), Code::DocumentForms, PATH, message, hint);
             None
         }
-        (true, false) => local_file(page, &fields, leaf),
-        (false, _) => repository(page, &fields),
+        (true, false) => local_file(page, &mut fields, leaf),
+        (false, _) => repository(page, &mut fields),
     }
 }
 
-fn repository(page: &mut Page, fields: &Fields) -> Option<Document> {
+fn repository(page: &mut Page, fields: &mut Fields) -> Option<Document> {
     let what = "a `document` in a repository";
     fields.only(page, Code::UnknownKey, REPOSITORY_KEYS, what);
-    let repo = fields.text(page, "repo", REPOSITORY_KEYS, what);
-    let commit = fields.text(page, "commit", REPOSITORY_KEYS, what);
-    let node = fields.required(page, Code::MissingKey, "patterns", REPOSITORY_KEYS, what)?;
+    let repo = fields.text(page, "repo");
+    let commit = fields.text(page, "commit");
+    let node = fields.required(page, Code::MissingKey, "patterns")?;
     let path = child(PATH, "patterns");
     let items = page.list(node, &path, "`patterns`")?;
     if items.is_empty() {
@@ -64,10 +64,10 @@ fn repository(page: &mut Page, fields: &Fields) -> Option<Document> {
     })
 }
 
-fn local_file(page: &mut Page, fields: &Fields, leaf: &LeafFile) -> Option<Document> {
+fn local_file(page: &mut Page, fields: &mut Fields, leaf: &LeafFile) -> Option<Document> {
     let what = "a local `document`";
     fields.only(page, Code::UnknownKey, LOCAL_KEYS, what);
-    let path = fields.text(page, "path", LOCAL_KEYS, what)?;
+    let path = fields.text(page, "path")?;
     let hash = hash_of(page, &path, leaf);
     let declared = declared_hash(page, fields, hash.as_deref())?;
     let declared_text = declared.text.to_lowercase();

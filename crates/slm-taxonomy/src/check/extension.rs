@@ -24,7 +24,7 @@ const SLOT_KEYS: &[&str] = &["values", "pattern", "kind"];
 /// Reads the root of a `slm.yaml`.
 pub(super) fn read(page: &mut Page, root: &Node) -> Extension {
     let mut extension = Extension::default();
-    let Some(fields) = page.mapping(root, ".", "`slm.yaml`") else {
+    let Some(mut fields) = page.mapping(root, ".", "`slm.yaml`") else {
         return extension;
     };
     fields.only(page, Code::ExtensionUnknownKey, KEYS, "`slm.yaml`");
@@ -48,8 +48,8 @@ fn optional_text(page: &mut Page, fields: &Fields, key: &str) -> Option<String> 
 
 fn output(page: &mut Page, node: &Node) -> Option<Output> {
     let what = "`output`";
-    let fields = page.mapping(node, ".output", what)?;
-    let kind = fields.required(page, Code::ExtensionValue, "type", &["type"], what)?;
+    let mut fields = page.mapping(node, ".output", what)?;
+    let kind = fields.required(page, Code::ExtensionValue, "type")?;
     let kind_text = kind.as_text().unwrap_or_default();
     let (content, read): (&str, fn(&mut Page, &Node, &str) -> Option<Output>) = match kind_text {
         "json" => ("schema", json_output),
@@ -77,7 +77,7 @@ fn output(page: &mut Page, node: &Node) -> Option<Output> {
     let allowed = ["type", content];
     let what = format!("an `output` of type `{kind_text}`");
     fields.only(page, Code::ExtensionUnknownKey, &allowed, &what);
-    let node = fields.required(page, Code::ExtensionValue, content, &allowed, &what)?;
+    let node = fields.required(page, Code::ExtensionValue, content)?;
     read(page, node, &fields.path_of(content))
 }
 
@@ -275,7 +275,7 @@ fn has_field(output: Option<&Output>, pointer: &str) -> bool {
 }
 
 fn slot(page: &mut Page, node: &Node, path: &str) -> Option<Slot> {
-    let fields = page.mapping(node, path, "a slot")?;
+    let mut fields = page.mapping(node, path, "a slot")?;
     fields.only(page, Code::ExtensionUnknownKey, SLOT_KEYS, "a slot");
     let given: Vec<&str> = SLOT_KEYS
         .iter()

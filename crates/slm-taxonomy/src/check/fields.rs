@@ -45,6 +45,8 @@ impl Page<'_> {
             span: node.span,
             entries,
             path: path.to_string(),
+            what: what.to_string(),
+            meant: Vec::new(),
         })
     }
 
@@ -118,37 +120,34 @@ pub(super) struct Fields<'n> {
     pub span: Span,
     pub entries: &'n [Entry],
     pub path: String,
+    /// What the mapping is, in words.
+    what: String,
+    /// The keys that unknown ones were most likely meant to be.
+    meant: Vec<&'static str>,
 }
 
 impl<'n> Fields<'n> {
-    /// Reports every key that is not in `allowed`, with the nearest one that is.
-    pub fn only(&self, page: &mut Page, code: Code, allowed: &[&str], what: &str) {
+    /// Reports every key that is not in `allowed`, with the nearest one that is absent.
+    pub fn only(&mut self, page: &mut Page, code: Code, allowed: &[&'static str], what: &str) {
+        self.what = what.to_string();
+        let is_absent = |key: &&&str| self.get(key).is_none();
+        let absent: Vec<&'static str> = allowed.iter().filter(is_absent).copied().collect();
         for entry in self.entries {
             if allowed.contains(&entry.key.as_str()) {
                 continue;
             }
+            let near = nearest(&entry.key, absent.iter().copied());
+            if let Some(near) = near.filter(|near| !self.meant.contains(near)) {
+                self.meant.push(near);
+            }
             let message = format!("unknown key `{}` in {what}", excerpt(&entry.key));
-            let hint = match self.meant(&entry.key, allowed) {
+            let hint = match near {
                 Some(near) => format!("did you mean `{near}`?"),
                 None => format!("the keys of {what} are {}", ticked(allowed)),
             };
-            page.fault(
-                entry.key_span,
-                code,
-                &self.path_of(&entry.key),
-                message,
-                hint,
-            );
+            let path = self.path_of(&entry.key);
+            page.fault(entry.key_span, code, &path, message, hint);
         }
-    }
-
-    /// The key that an unknown one was most likely meant to be; never one that is there.
-    fn meant<'k>(&self, unknown: &str, allowed: &[&'k str]) -> Option<&'k str> {
-        let absent = allowed
-            .iter()
-            .copied()
-            .filter(|key| self.get(key).is_none());
-        nearest(unknown, absent)
     }
 
     /// The value of a key.
@@ -158,40 +157,20 @@ impl<'n> Fields<'n> {
     }
 
     /// The value of a key; its absence is reported, unless an unknown key was meant for it.
-    pub fn required(
-        &self,
-        page: &mut Page,
-        code: Code,
-        key: &str,
-        allowed: &[&str],
-        what: &str,
-    ) -> Option<&'n Node> {
+    pub fn required(&self, page: &mut Page, code: Code, key: &str) -> Option<&'n Node> {
         let found = self.get(key);
-        if found.is_none() && !self.misspelt(key, allowed) {
-            let message = format!("{what} lacks the key `{key}`");
-            page.fault(
-                self.head(),
-                code,
-                &self.path,
-                message,
-                format!(
-                    "add `{key}: {}`",
-                    if key == "version" { "3" } else { "..." }
-                ),
-            );
+        if found.is_none() && !self.meant.contains(&key) {
+            let message = format!("{} lacks the key `{key}`", self.what);
+            let value = if key == "version" { "3" } else { "..." };
+            let hint = format!("add `{key}: {value}`");
+            page.fault(self.head(), code, &self.path, message, hint);
         }
         found
     }
 
     /// A required text.
-    pub fn text(
-        &self,
-        page: &mut Page,
-        key: &str,
-        allowed: &[&str],
-        what: &str,
-    ) -> Option<Text<'n>> {
-        let node = self.required(page, Code::MissingKey, key, allowed, what)?;
+    pub fn text(&self, page: &mut Page, key: &str) -> Option<Text<'n>> {
+        let node = self.required(page, Code::MissingKey, key)?;
         page.text(node, &self.path_of(key), &format!("`{key}`"))
     }
 
@@ -205,16 +184,6 @@ impl<'n> Fields<'n> {
         self.entries
             .first()
             .map_or(self.span, |entry| entry.key_span)
-    }
-
-    fn misspelt(&self, key: &str, allowed: &[&str]) -> bool {
-        let unknown = self
-            .entries
-            .iter()
-            .filter(|entry| !allowed.contains(&entry.key.as_str()));
-        unknown
-            .map(|entry| self.meant(&entry.key, allowed))
-            .any(|near| near == Some(key))
     }
 }
 

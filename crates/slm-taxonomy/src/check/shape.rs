@@ -67,7 +67,7 @@ impl Shape<'_> {
 
 /// Reads the root of a `qna.yaml` in the given branch of the taxonomy.
 pub(super) fn read<'n>(page: &mut Page, root: &'n Node, branch: Option<&str>) -> Option<Shape<'n>> {
-    let fields = page.mapping(root, ".", "a leaf")?;
+    let mut fields = page.mapping(root, ".", "a leaf")?;
     let knowledge = is_knowledge(page, &fields, branch);
     let (keys, what) = if knowledge {
         (KNOWLEDGE_KEYS, "a knowledge leaf")
@@ -75,23 +75,19 @@ pub(super) fn read<'n>(page: &mut Page, root: &'n Node, branch: Option<&str>) ->
         (SKILL_KEYS, "a skill")
     };
     fields.only(page, Code::UnknownKey, keys, what);
-    let version = version(page, &fields, knowledge, keys, what);
-    let created_by = fields.text(page, "created_by", keys, what);
+    let version = version(page, &fields, knowledge, what);
+    let created_by = fields.text(page, "created_by");
     let mut only_for = |wanted: bool, key: &str| {
-        if wanted {
-            fields.text(page, key, keys, what)
-        } else {
-            None
-        }
+        if wanted { fields.text(page, key) } else { None }
     };
     let task_description = only_for(!knowledge, "task_description");
     let domain = only_for(knowledge, "domain");
     let document_outline = only_for(knowledge, "document_outline");
     let document = match knowledge {
-        true => fields.required(page, Code::MissingKey, "document", keys, what),
+        true => fields.required(page, Code::MissingKey, "document"),
         false => None,
     };
-    let seeds_node = fields.required(page, Code::MissingKey, "seed_examples", keys, what);
+    let seeds_node = fields.required(page, Code::MissingKey, "seed_examples");
     let seeds = seeds_node.map_or_else(Vec::new, |node| {
         seeds(page, node, key_span(&fields, "seed_examples"), knowledge)
     });
@@ -133,8 +129,8 @@ fn is_knowledge(page: &mut Page, fields: &Fields, branch: Option<&str>) -> bool 
     reads_as_knowledge
 }
 
-fn version(page: &mut Page, fields: &Fields, knowledge: bool, keys: &[&str], what: &str) -> u32 {
-    let Some(node) = fields.required(page, Code::MissingKey, "version", keys, what) else {
+fn version(page: &mut Page, fields: &Fields, knowledge: bool, what: &str) -> u32 {
+    let Some(node) = fields.required(page, Code::MissingKey, "version") else {
         return 0;
     };
     let path = fields.path_of("version");
@@ -202,13 +198,13 @@ fn seeds<'n>(page: &mut Page, node: &'n Node, key: Span, knowledge: bool) -> Vec
 
 fn skill_seed<'n>(page: &mut Page, node: &'n Node, path: String) -> Option<Seed<'n>> {
     let what = "a skill's seed example";
-    let fields = page.mapping(node, &path, what)?;
+    let mut fields = page.mapping(node, &path, what)?;
     fields.only(page, Code::UnknownKey, SKILL_SEED_KEYS, what);
     let context_node = fields.get("context");
     let context =
         context_node.and_then(|node| page.text(node, &fields.path_of("context"), "`context`"));
-    let question = fields.text(page, "question", SKILL_SEED_KEYS, what);
-    let answer = fields.text(page, "answer", SKILL_SEED_KEYS, what);
+    let question = fields.text(page, "question");
+    let answer = fields.text(page, "answer");
     let pair = Pair {
         span: fields.head(),
         path: path.clone(),
@@ -226,11 +222,11 @@ fn skill_seed<'n>(page: &mut Page, node: &'n Node, path: String) -> Option<Seed<
 
 fn knowledge_seed<'n>(page: &mut Page, node: &'n Node, path: String) -> Option<Seed<'n>> {
     let what = "a knowledge seed example";
-    let fields = page.mapping(node, &path, what)?;
+    let mut fields = page.mapping(node, &path, what)?;
     fields.only(page, Code::UnknownKey, KNOWLEDGE_SEED_KEYS, what);
-    let context = fields.text(page, "context", KNOWLEDGE_SEED_KEYS, what);
+    let context = fields.text(page, "context");
     let key = "questions_and_answers";
-    let pairs_node = fields.required(page, Code::MissingKey, key, KNOWLEDGE_SEED_KEYS, what);
+    let pairs_node = fields.required(page, Code::MissingKey, key);
     let pairs = pairs_node.map_or_else(Vec::new, |node| {
         pairs(page, node, key_span(&fields, key), &child(&path, key))
     });
@@ -259,14 +255,14 @@ fn pairs<'n>(page: &mut Page, node: &'n Node, key: Span, path: &str) -> Vec<Pair
     let mut pairs = Vec::with_capacity(items.len());
     for (index, item) in items.iter().enumerate() {
         let path = format!("{path}[{index}]");
-        let Some(fields) = page.mapping(item, &path, what) else {
+        let Some(mut fields) = page.mapping(item, &path, what) else {
             continue;
         };
         fields.only(page, Code::UnknownKey, PAIR_KEYS, what);
         pairs.push(Pair {
             span: fields.head(),
-            question: fields.text(page, "question", PAIR_KEYS, what),
-            answer: fields.text(page, "answer", PAIR_KEYS, what),
+            question: fields.text(page, "question"),
+            answer: fields.text(page, "answer"),
             path,
         });
     }

@@ -210,6 +210,7 @@ fn extension_cases() -> Vec<Case> {
         json_slm("SLM-T080", 10, "two", ""),
         json_slm("SLM-T081", 10, "{\"n\":\"2\"}", ""),
         slm("SLM-T082", 6, "output: {type: label, labels: [a, b]}\n"),
+        case("SLM-T099", 1, &[(QNA, &"a: b\n".repeat(2000))]),
         {
             let text = skill_text(5, |i| {
                 format!(

@@ -147,6 +147,20 @@ fn hostile() -> Vec<(&'static str, String)> {
         ("many faults", "a: b: c\n".repeat(20_000)),
         ("quotes", "'".repeat(300_001)),
         ("brackets apart", "[]\n".repeat(100_000)),
+        (
+            "many keys",
+            (0..50_000).map(|n| format!("k{n}: v\n")).collect(),
+        ),
+        ("same keys", "? a\n: b\n".repeat(50_000)),
+        (
+            "keys in one line",
+            format!(
+                "{{{}}}",
+                (0..50_000)
+                    .map(|n| format!("k{n}: é, "))
+                    .collect::<String>()
+            ),
+        ),
         ("commas", "[".to_string() + &",".repeat(300_000)),
     ]
 }
