@@ -113,7 +113,7 @@ fn field(line: &str) -> Option<(usize, &str)> {
         let field = field.to_lowercase();
         name == field || format!("{name}s") == field || name.replace("licence", "license") == field
     };
-    let index = FIELDS.iter().position(|field| same(field))?;
+    let index = FIELDS.iter().position(same)?;
     Some((index, value.trim()))
 }
 
