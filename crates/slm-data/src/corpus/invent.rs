@@ -141,7 +141,7 @@ fn syllable(source: &mut Source) -> String {
     let onset = source.below(ONSETS.len());
     let mut vowel = source.below(VOWELS.len());
     // A fifth of all onset-vowel pairs belongs to the held-out family.
-    while ((onset * 7 + vowel_class(vowel) * 3) % 5 == 0) != source.held_out() {
+    while (onset * 7 + vowel_class(vowel) * 3).is_multiple_of(5) != source.held_out() {
         vowel = (vowel + 1) % VOWELS.len();
     }
     let coda = source.below(CODAS.len());

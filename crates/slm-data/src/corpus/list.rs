@@ -27,7 +27,7 @@ impl List {
                 all,
             };
         }
-        let by_hash = |(_, entry): &(usize, &&'static str)| hash(entry) % 8 == 0;
+        let by_hash = |(_, entry): &(usize, &&'static str)| hash(entry).is_multiple_of(8);
         let by_place = |(at, _): &(usize, &&'static str)| at % 8 == 3;
         let few = all.iter().enumerate().filter(by_hash).count() < 2;
         let (held_out, train): (Vec<_>, Vec<_>) = all

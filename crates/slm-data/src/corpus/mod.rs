@@ -89,7 +89,7 @@ pub fn tasks() -> Vec<(&'static str, u32)> {
 /// Line `index` of the text for training a tokenizer: in turn an example and
 /// a line of lexicon entries, so that each entry comes up equally often.
 pub fn text(seed: u64, index: u64) -> String {
-    if index % 2 == 0 {
+    if index.is_multiple_of(2) {
         let messages = example(seed, index / 2, Family::Train).messages;
         let lines: Vec<String> = messages.into_iter().map(|(_, text)| text).collect();
         return lines.join("\n");

@@ -91,12 +91,12 @@ pub(crate) fn to_json(draft: &mut Draft, source: &mut Source) {
         let Some((key, value)) = map.iter().nth(at) else {
             return draft.turn(text.clone(), text);
         };
-        if let Value::String(answer) = value {
-            if !answer.contains(['"', '\\', '\n']) {
-                let question = draft.word(source, "ask_key", &[("@K", key), ("@T", text.trim())]);
-                draft.copied(answer);
-                return draft.turn(question, answer.clone());
-            }
+        if let Value::String(answer) = value
+            && !answer.contains(['"', '\\', '\n'])
+        {
+            let question = draft.word(source, "ask_key", &[("@K", key), ("@T", text.trim())]);
+            draft.copied(answer);
+            return draft.turn(question, answer.clone());
         }
     }
     note_strings(draft, &whole);

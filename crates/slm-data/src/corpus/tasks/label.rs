@@ -149,7 +149,7 @@ const TRAIN_KINDS: [(&str, &str); 26] = [
     ("clothing", "clothes"),
     ("room", "room"),
     ("symptom", "symptom"),
-    ("grocery", "grocery"),
+    ("code", "id"),
     ("airline", "airline"),
     ("duration", "duration"),
     ("todo", "task_phrase"),

@@ -28,11 +28,7 @@ pub(crate) fn write(draft: &mut Draft, source: &mut Source) {
         Side::Before
     };
     let count = 2 + source.below(3);
-    let mut slots: Vec<Slot> = Vec::new();
-    for _ in 0..count {
-        slots.push(slot(draft, source, &slots));
-    }
-    let sentence = sentence(draft, source, &slots, side);
+    let (mut slots, sentence) = clear(draft, source, count, side);
     source.shuffle(&mut slots);
     let asked = if source.chance(30) {
         1 + source.below(count)
@@ -53,6 +49,31 @@ pub(crate) fn write(draft: &mut Draft, source: &mut Source) {
             .map(|slot| (slot.name, Value::from(slot.text))),
     );
     draft.json_turn(question, &answer);
+}
+
+/// Slots and their sentence in which each marker stands once only, as far as
+/// twenty attempts find such.
+fn clear(draft: &Draft, source: &mut Source, count: usize, side: Side) -> (Vec<Slot>, String) {
+    let mut attempts = 0;
+    loop {
+        attempts += 1;
+        let mut slots: Vec<Slot> = Vec::new();
+        for _ in 0..count {
+            slots.push(slot(draft, source, &slots));
+        }
+        let said = sentence(draft, source, &slots, side);
+        let words: Vec<&str> = said.split([' ', ',', ';', '"']).collect();
+        let once = |slot: &Slot| {
+            words
+                .iter()
+                .filter(|word| word.eq_ignore_ascii_case(&slot.marker))
+                .count()
+                == 1
+        };
+        if attempts == 20 || slots.iter().all(once) {
+            return (slots, said);
+        }
+    }
 }
 
 fn slot(draft: &Draft, source: &mut Source, others: &[Slot]) -> Slot {

@@ -40,7 +40,7 @@ pub(crate) fn write(draft: &mut Draft, source: &mut Source) {
             draft.say(source, "noun")
         ),
     };
-    let whole = Value::from(value.clone());
+    let whole = value;
     if source.chance(60) {
         let question = draft.word(
             source,
