@@ -1,1 +1,24 @@
-//! The inference engine: KV cache, sampling, batched decoding.
+//! The inference engine: KV cache, prefill and decode, sampling, batched decoding, on the CPU.
+//!
+//! Knows models, tokens and logits; not text, training nor evaluation.
+
+mod attention;
+pub mod bench;
+mod cache;
+mod elementwise;
+pub mod engine;
+pub mod error;
+mod forward;
+pub mod load;
+pub mod model;
+pub mod request;
+mod sample;
+
+pub use bench::{BenchReport, BenchSettings, bench};
+pub use cache::Cache;
+pub use engine::{Engine, EngineSettings};
+pub use error::{InferError, Result};
+pub use forward::Span;
+pub use load::WeightFormat;
+pub use model::Model;
+pub use request::{Answer, Finish, MaskSource, Request, TokenMask};

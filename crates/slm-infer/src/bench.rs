@@ -1,0 +1,121 @@
+//! Speed of prefill and decode on random weights.
+
+use std::time::Instant;
+
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use serde::Serialize;
+use slm_model::ModelConfig;
+use slm_model::quant::{Isa, Threads};
+use slm_model::weights::Weights;
+
+use crate::cache::Cache;
+use crate::engine::{Engine, EngineSettings};
+use crate::error::Result;
+use crate::load::{InMemory, WeightFormat};
+use crate::model::Model;
+use crate::request::Request;
+
+/// What to measure.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct BenchSettings {
+    /// How the weights are held.
+    pub format: WeightFormat,
+    /// Tokens of each prompt.
+    pub prompt: usize,
+    /// Tokens generated after each.
+    pub new: usize,
+    /// Sequences decoded together.
+    pub batch: usize,
+    /// Seed of weights and prompts.
+    pub seed: u64,
+}
+
+/// What was measured.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct BenchReport {
+    /// Prompt tokens per second of one prompt after another.
+    pub prefill_tokens_per_second: f64,
+    /// Generated tokens per second, of all sequences together.
+    pub decode_tokens_per_second: f64,
+    /// Tokens per second, prompts and answers, of the engine over twice as many requests as fit
+    /// the batch.
+    pub engine_tokens_per_second: f64,
+    /// Bytes of the weights in memory.
+    pub weight_bytes: usize,
+    /// Instruction set of the kernels.
+    pub instruction_set: &'static str,
+    /// Threads used.
+    pub threads: usize,
+}
+
+/// Measures a model of this shape with random weights.
+///
+/// # Errors
+/// When prompt and answer exceed the context, or are empty.
+pub fn bench(config: &ModelConfig, settings: BenchSettings) -> Result<BenchReport> {
+    let tables = Weights::random(config, settings.seed);
+    let mut source = InMemory {
+        tables,
+        format: settings.format,
+    };
+    let model = Model::build(config.clone(), &mut source)?;
+    let mut rng = ChaCha8Rng::seed_from_u64(settings.seed);
+    let mut prompt = || -> Vec<u32> {
+        (0..settings.prompt)
+            .map(|_| rng.random_range(0..config.vocab_size as u32))
+            .collect()
+    };
+    let batch = settings.batch.max(1);
+    let requests: Vec<Request> = (0..2 * batch)
+        .map(|_| Request::greedy(prompt(), settings.new, vec![]))
+        .collect();
+    for request in &requests {
+        request.check(
+            config.vocab_size,
+            config.max_position_embeddings.saturating_sub(settings.new),
+        )?;
+    }
+    let (prefill, decode) = steps(&model, &requests[..batch], settings.new);
+    let engine = Engine::with_settings(model, EngineSettings { batch });
+    let started = Instant::now();
+    let answers = engine.generate(&requests, &mut |_| {});
+    let seconds = started.elapsed().as_secs_f64();
+    let tokens: usize = answers
+        .iter()
+        .flatten()
+        .map(|a| a.tokens.len() + a.prefill_tokens)
+        .sum();
+    Ok(BenchReport {
+        prefill_tokens_per_second: (batch * settings.prompt) as f64 / prefill,
+        decode_tokens_per_second: (batch * settings.new) as f64 / decode,
+        engine_tokens_per_second: tokens as f64 / seconds,
+        weight_bytes: engine.model().weight_bytes(),
+        instruction_set: Isa::best().name(),
+        threads: rayon::current_num_threads(),
+    })
+}
+
+/// Seconds of all prefills and of `new` decode steps of all sequences, after one of each unmeasured.
+fn steps(model: &Model, requests: &[Request], new: usize) -> (f64, f64) {
+    let room = requests[0].prompt.len() + new + 1;
+    let fresh = || Cache::new(model.config(), room);
+    model.prefill(&mut fresh(), &requests[0].prompt, Threads::All);
+    let started = Instant::now();
+    let mut caches: Vec<Cache> = Vec::new();
+    for request in requests {
+        let mut cache = fresh();
+        model.prefill(&mut cache, &request.prompt, Threads::All);
+        caches.push(cache);
+    }
+    let prefill = started.elapsed().as_secs_f64();
+    let mut step = |token: u32| {
+        let mut steps: Vec<(&mut Cache, u32)> =
+            caches.iter_mut().map(|cache| (cache, token)).collect();
+        model.decode(&mut steps, Threads::All);
+    };
+    step(0);
+    let started = Instant::now();
+    (0..new).for_each(|_| step(0));
+    (prefill, started.elapsed().as_secs_f64())
+}

@@ -1,0 +1,188 @@
+//! Norm, rotation, activation and softmax on rows of floats, each row by itself and in one fixed
+//! order, so that a row's result does not depend on its batch.
+
+use rayon::prelude::*;
+use slm_model::quant::Threads;
+
+/// Elements below which a pass over rows stays on one thread.
+const WORTH_SPLITTING: usize = 1 << 15;
+
+/// Partial sums of a reduction, one per lane of a vector.
+const LANES: usize = 16;
+
+/// `x / sqrt(mean(x^2) + epsilon) * weight`, row by row.
+///
+/// # Shapes
+/// `x` [m, weight.len()], result the same.
+pub fn rms_norm(x: &[f32], weight: &[f32], epsilon: f32, threads: Threads) -> Vec<f32> {
+    let mut out = vec![0.0; x.len()];
+    let width = weight.len();
+    over_rows(&mut out, width, threads, |row, out| {
+        let x = &x[row * width..(row + 1) * width];
+        let scale = 1.0 / (sum_of_squares(x) / width as f32 + epsilon).sqrt();
+        for ((out, x), weight) in out.iter_mut().zip(x).zip(weight) {
+            *out = x * scale * weight;
+        }
+    });
+    out
+}
+
+/// `silu(gate) * up`, where each row holds gate and up after one another.
+///
+/// # Shapes
+/// `x` [m, 2 width], result [m, width].
+pub fn swiglu(x: &[f32], width: usize, threads: Threads) -> Vec<f32> {
+    let mut out = vec![0.0; x.len() / 2];
+    over_rows(&mut out, width, threads, |row, out| {
+        let (gate, up) = x[2 * row * width..2 * (row + 1) * width].split_at(width);
+        for ((out, gate), up) in out.iter_mut().zip(gate).zip(up) {
+            *out = gate / (1.0 + exp(-gate)) * up;
+        }
+    });
+    out
+}
+
+/// Adds `y` to `x`.
+pub fn add(x: &mut [f32], y: &[f32]) {
+    for (x, y) in x.iter_mut().zip(y) {
+        *x += y;
+    }
+}
+
+/// Rotates each head of a row by `angles`: pairs are an element and that half a head later.
+///
+/// # Shapes
+/// `row` [heads * 2 half], `angles` [half] of (cosine, sine).
+pub fn rotate(row: &mut [f32], angles: &[(f32, f32)]) {
+    for head in row.chunks_exact_mut(2 * angles.len()) {
+        let (first, second) = head.split_at_mut(angles.len());
+        for ((a, b), (cosine, sine)) in first.iter_mut().zip(second).zip(angles) {
+            (*a, *b) = (*a * cosine - *b * sine, *b * cosine + *a * sine);
+        }
+    }
+}
+
+/// Softmax of `scale * scores`, in place.
+pub fn softmax(scores: &mut [f32], scale: f32) {
+    let largest = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    for score in scores.iter_mut() {
+        *score = exp((*score - largest) * scale);
+    }
+    let inverse = 1.0 / sum(scores);
+    for score in scores.iter_mut() {
+        *score *= inverse;
+    }
+}
+
+/// `e^x`, to within 2 units in the last place, 0 below -87.
+///
+/// `x = n ln 2 + r`, a polynomial for `e^r` (Cephes), `2^n` by the exponent's bits. Without
+/// branches, so that the compiler makes vectors of it.
+pub fn exp(x: f32) -> f32 {
+    const ROUND: f32 = 12_582_912.0;
+    let clamped = x.clamp(-87.3, 88.3);
+    let n = clamped * std::f32::consts::LOG2_E + ROUND - ROUND;
+    let r = clamped - n * 0.693_359_4 + n * 2.121_944_4e-4;
+    let tail = ((((1.987_569_1e-4 * r + 1.398_2e-3) * r + 8.333_452e-3) * r + 4.166_579_6e-2) * r
+        + 1.666_666_5e-1)
+        * r
+        + 0.5;
+    let value = tail * r * r + r + 1.0;
+    let power = f32::from_bits(((n as i32 + 127) as u32) << 23);
+    if x < -87.3 { 0.0 } else { value * power }
+}
+
+fn sum(x: &[f32]) -> f32 {
+    reduce(x, |x| x)
+}
+
+fn sum_of_squares(x: &[f32]) -> f32 {
+    reduce(x, |x| x * x)
+}
+
+/// Sums in [`LANES`] partial sums, then those pairwise.
+fn reduce(x: &[f32], map: impl Fn(f32) -> f32) -> f32 {
+    let mut lanes = [0.0f32; LANES];
+    let (whole, rest) = x.as_chunks::<LANES>();
+    for chunk in whole {
+        for (lane, x) in lanes.iter_mut().zip(chunk) {
+            *lane += map(*x);
+        }
+    }
+    for (lane, x) in lanes.iter_mut().zip(rest) {
+        *lane += map(*x);
+    }
+    let mut width = LANES;
+    while width > 1 {
+        width /= 2;
+        for i in 0..width {
+            lanes[i] += lanes[i + width];
+        }
+    }
+    lanes[0]
+}
+
+fn over_rows(
+    out: &mut [f32],
+    width: usize,
+    threads: Threads,
+    row: impl Fn(usize, &mut [f32]) + Sync,
+) {
+    if threads == Threads::One || out.len() < WORTH_SPLITTING {
+        out.chunks_exact_mut(width)
+            .enumerate()
+            .for_each(|(i, out)| row(i, out));
+    } else {
+        out.par_chunks_exact_mut(width)
+            .enumerate()
+            .for_each(|(i, out)| row(i, out));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exp_is_accurate() {
+        for i in -880..=880 {
+            let x = i as f32 / 10.0;
+            let (got, want) = (f64::from(exp(x)), f64::from(x).exp());
+            assert!(
+                (got - want).abs() <= want * 2.5e-7 + 1e-37,
+                "exp({x}) = {got}, is {want}"
+            );
+        }
+        assert_eq!(exp(-1000.0), 0.0);
+        assert_eq!(exp(f32::NEG_INFINITY), 0.0);
+        assert!(exp(1000.0).is_finite());
+    }
+
+    #[test]
+    fn softmax_sums_to_one_and_norm_has_unit_mean_square() {
+        let mut scores: Vec<f32> = (0..37).map(|i| (i as f32 * 1.7).sin() * 30.0).collect();
+        softmax(&mut scores, 0.5);
+        assert!((scores.iter().sum::<f32>() - 1.0).abs() < 1e-6);
+        let x: Vec<f32> = (0..100).map(|i| (i as f32).cos() * 3.0).collect();
+        let y = rms_norm(&x, &[1.0; 50], 0.0, Threads::One);
+        for row in y.chunks(50) {
+            assert!((row.iter().map(|v| v * v).sum::<f32>() / 50.0 - 1.0).abs() < 1e-5);
+        }
+    }
+
+    #[test]
+    fn rotation_keeps_lengths_and_turns_by_the_angle() {
+        let mut row = vec![1.0, 0.0, 0.0, 2.0];
+        let angle = 0.3f32;
+        rotate(&mut row, &[(angle.cos(), angle.sin()), (1.0, 0.0)]);
+        assert_eq!(row, vec![angle.cos(), 0.0, angle.sin(), 2.0]);
+    }
+
+    #[test]
+    fn swiglu_is_silu_times_up() {
+        let y = swiglu(&[1.0, -2.0, 3.0, 4.0], 2, Threads::One);
+        for (got, (gate, up)) in y.iter().zip([(1.0f32, 3.0f32), (-2.0, 4.0)]) {
+            assert!((got - gate / (1.0 + (-gate).exp()) * up).abs() < 1e-6);
+        }
+    }
+}

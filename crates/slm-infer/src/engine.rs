@@ -1,0 +1,241 @@
+//! Answering many requests: a fixed number of slots, each taken by the next request once its
+//! answer is done.
+//!
+//! Does not know the decoder's layers.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc;
+use std::time::Instant;
+
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+use slm_model::quant::Threads;
+
+use crate::cache::Cache;
+use crate::error::Result;
+use crate::model::Model;
+use crate::request::{Answer, Finish, Request, TokenMask};
+use crate::sample;
+
+/// How requests share the machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EngineSettings {
+    /// Most requests that are decoded together. With 1, a latency is that of the answer alone.
+    pub batch: usize,
+}
+
+impl Default for EngineSettings {
+    fn default() -> Self {
+        Self { batch: 16 }
+    }
+}
+
+/// Weights up to this size are read by every thread for its own requests; above, the threads
+/// share each product, so that the weights come from memory once per step.
+const SMALL_WEIGHTS: usize = 64 << 20;
+
+/// A model that answers requests.
+pub struct Engine {
+    model: Model,
+    settings: EngineSettings,
+}
+
+impl Engine {
+    /// An engine that decodes up to 16 requests together.
+    pub fn new(model: Model) -> Self {
+        Self::with_settings(model, EngineSettings::default())
+    }
+
+    /// An engine with settings.
+    pub fn with_settings(model: Model, settings: EngineSettings) -> Self {
+        Self { model, settings }
+    }
+
+    /// The model.
+    pub fn model(&self) -> &Model {
+        &self.model
+    }
+
+    /// Answers all requests, in their order; `done` hears how many are ready. What a request is
+    /// answered does not depend on the others, on the batch or on the number of threads.
+    ///
+    /// # Errors
+    /// Each request has its own: when its prompt is empty, too long or holds unknown tokens, or a
+    /// setting is out of range. The others are answered.
+    pub fn generate(
+        &self,
+        requests: &[Request],
+        done: &mut dyn FnMut(usize),
+    ) -> Vec<Result<Answer>> {
+        let mut answers: Vec<Option<Result<Answer>>> = requests.iter().map(|_| None).collect();
+        let mut ready = 0;
+        let mut deliver = |number: usize, answer: Result<Answer>| {
+            answers[number] = Some(answer);
+            ready += 1;
+            done(ready);
+        };
+        let next = AtomicUsize::new(0);
+        let batch = self.settings.batch.max(1);
+        let workers = rayon::current_num_threads().min(batch).min(requests.len());
+        if workers > 1 && self.model.weight_bytes() <= SMALL_WEIGHTS {
+            let slots = batch.div_ceil(workers);
+            std::thread::scope(|scope| {
+                let (sender, receiver) = mpsc::channel();
+                for _ in 0..workers {
+                    let (sender, next) = (sender.clone(), &next);
+                    scope.spawn(move || {
+                        self.work(
+                            requests,
+                            next,
+                            slots,
+                            Threads::One,
+                            &mut |number, answer| {
+                                // The receiver lives until all senders are gone.
+                                let _ = sender.send((number, answer));
+                            },
+                        );
+                    });
+                }
+                drop(sender);
+                receiver
+                    .iter()
+                    .for_each(|(number, answer)| deliver(number, answer));
+            });
+        } else {
+            self.work(requests, &next, batch, Threads::All, &mut deliver);
+        }
+        answers.into_iter().flatten().collect()
+    }
+
+    /// Takes requests from `next` on until there are none, with up to `slots` at a time.
+    fn work(
+        &self,
+        requests: &[Request],
+        next: &AtomicUsize,
+        slots: usize,
+        threads: Threads,
+        deliver: &mut dyn FnMut(usize, Result<Answer>),
+    ) {
+        let mut active: Vec<Slot<'_>> = Vec::with_capacity(slots);
+        loop {
+            while active.len() < slots {
+                let number = next.fetch_add(1, Ordering::Relaxed);
+                let Some(request) = requests.get(number) else {
+                    break;
+                };
+                match self.admit(number, request, threads) {
+                    Err(error) => deliver(number, Err(error)),
+                    Ok(slot) => match slot.finish {
+                        Some(_) => deliver(number, Ok(slot.answer())),
+                        None => active.push(slot),
+                    },
+                }
+            }
+            if active.is_empty() {
+                return;
+            }
+            self.step(&mut active, threads);
+            for slot in active.extract_if(.., |slot| slot.finish.is_some()) {
+                deliver(slot.number, Ok(slot.answer()));
+            }
+        }
+    }
+
+    /// Checks a request, feeds its prompt and takes its first token.
+    fn admit<'a>(&self, number: usize, request: &'a Request, threads: Threads) -> Result<Slot<'a>> {
+        let config = self.model.config();
+        request.check(config.vocab_size, config.max_position_embeddings)?;
+        let room = config.max_position_embeddings - request.prompt.len();
+        let budget = request.max_new_tokens.min(room);
+        let mut slot = Slot::new(
+            number,
+            request,
+            budget,
+            Cache::new(config, request.prompt.len() + budget),
+        );
+        if budget == 0 {
+            slot.finish = Some(Finish::Length);
+            return Ok(slot);
+        }
+        let mut logits = self
+            .model
+            .prefill(&mut slot.cache, &request.prompt, threads);
+        slot.accept(&mut logits);
+        Ok(slot)
+    }
+
+    /// Feeds each slot its last token and takes the next.
+    fn step(&self, active: &mut [Slot<'_>], threads: Threads) {
+        let steps = active.iter_mut().map(|slot| (&mut slot.cache, slot.last));
+        let mut logits = self.model.decode(&mut steps.collect::<Vec<_>>(), threads);
+        let vocabulary = self.model.config().vocab_size;
+        for (slot, logits) in active.iter_mut().zip(logits.chunks_exact_mut(vocabulary)) {
+            slot.accept(logits);
+        }
+    }
+}
+
+/// One request being answered.
+struct Slot<'a> {
+    number: usize,
+    request: &'a Request,
+    cache: Cache,
+    budget: usize,
+    tokens: Vec<u32>,
+    log_probabilities: Vec<f32>,
+    last: u32,
+    rng: ChaCha8Rng,
+    mask: Option<Box<dyn TokenMask>>,
+    started: Instant,
+    finish: Option<Finish>,
+}
+
+impl<'a> Slot<'a> {
+    fn new(number: usize, request: &'a Request, budget: usize, cache: Cache) -> Self {
+        Self {
+            number,
+            request,
+            cache,
+            budget,
+            tokens: Vec::new(),
+            log_probabilities: Vec::new(),
+            last: 0,
+            rng: ChaCha8Rng::seed_from_u64(request.seed),
+            mask: request.mask.as_ref().map(|mask| mask.start()),
+            started: Instant::now(),
+            finish: None,
+        }
+    }
+
+    /// Takes the next token from `logits`, or ends.
+    fn accept(&mut self, logits: &mut [f32]) {
+        if let Some(mask) = &mut self.mask {
+            mask.allow(&self.tokens, logits);
+        }
+        let Some((token, log_probability)) = sample::choose(logits, self.request, &mut self.rng)
+        else {
+            self.finish = Some(Finish::DeadEnd);
+            return;
+        };
+        if self.request.stop_tokens.contains(&token) {
+            self.finish = Some(Finish::Stop);
+            return;
+        }
+        self.last = token;
+        self.tokens.push(token);
+        self.log_probabilities.push(log_probability);
+        if self.tokens.len() == self.budget {
+            self.finish = Some(Finish::Length);
+        }
+    }
+
+    fn answer(self) -> Answer {
+        Answer {
+            tokens: self.tokens,
+            finish: self.finish.unwrap_or(Finish::Length),
+            log_probabilities: self.log_probabilities,
+            latency_ms: self.started.elapsed().as_secs_f64() * 1e3,
+            prefill_tokens: self.request.prompt.len(),
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! What is asked of the engine and what it answers.
+
+use std::sync::Arc;
+
+use crate::error::{InferError, Result};
+
+/// Narrows the tokens that may come next; one per answer, for constrained decoding.
+pub trait TokenMask: Send {
+    /// Sets the logits of forbidden tokens to negative infinity, given what was generated so far.
+    fn allow(&mut self, generated: &[u32], logits: &mut [f32]);
+}
+
+/// Makes a fresh [`TokenMask`] for each answer.
+pub trait MaskSource: Send + Sync {
+    /// A mask at its start.
+    fn start(&self) -> Box<dyn TokenMask>;
+}
+
+impl<F: Fn() -> Box<dyn TokenMask> + Send + Sync> MaskSource for F {
+    fn start(&self) -> Box<dyn TokenMask> {
+        self()
+    }
+}
+
+/// One prompt and how to continue it.
+#[derive(Clone)]
+pub struct Request {
+    /// Tokens of the prompt.
+    pub prompt: Vec<u32>,
+    /// Most tokens to generate; the context may allow fewer.
+    pub max_new_tokens: usize,
+    /// 0 takes the likeliest token; above, logits are divided by it before drawing.
+    pub temperature: f32,
+    /// Draw among this many likeliest tokens only; 0 means all.
+    pub top_k: usize,
+    /// Draw among the likeliest tokens that together reach this probability; 1 means all.
+    pub top_p: f32,
+    /// Seed of the draws.
+    pub seed: u64,
+    /// Tokens that end the answer; they are not part of it.
+    pub stop_tokens: Vec<u32>,
+    /// Restricts the tokens, if given.
+    pub mask: Option<Arc<dyn MaskSource>>,
+}
+
+impl Request {
+    /// The likeliest continuation of `prompt`, until one of `stop_tokens`.
+    pub fn greedy(prompt: Vec<u32>, max_new_tokens: usize, stop_tokens: Vec<u32>) -> Self {
+        Self {
+            prompt,
+            max_new_tokens,
+            temperature: 0.0,
+            top_k: 0,
+            top_p: 1.0,
+            seed: 0,
+            stop_tokens,
+            mask: None,
+        }
+    }
+
+    /// Checks the request against a vocabulary and a context length.
+    ///
+    /// # Errors
+    /// When the prompt is empty, too long or holds unknown tokens; when a setting is out of range.
+    pub fn check(&self, vocabulary: usize, context: usize) -> Result<()> {
+        if self.prompt.is_empty() {
+            return Err(InferError::EmptyPrompt);
+        }
+        if self.prompt.len() >= context {
+            return Err(InferError::PromptTooLong {
+                prompt: self.prompt.len(),
+                context,
+            });
+        }
+        if let Some(position) = self
+            .prompt
+            .iter()
+            .position(|token| *token as usize >= vocabulary)
+        {
+            let token = self.prompt[position];
+            return Err(InferError::UnknownToken {
+                token,
+                position,
+                vocabulary,
+            });
+        }
+        if !(self.temperature >= 0.0 && self.temperature.is_finite()) {
+            let (name, value) = ("temperature", self.temperature.into());
+            return Err(InferError::Setting {
+                name,
+                value,
+                hint: "give a number from 0 up",
+            });
+        }
+        if !(self.top_p > 0.0 && self.top_p <= 1.0) {
+            let (name, value) = ("top_p", self.top_p.into());
+            return Err(InferError::Setting {
+                name,
+                value,
+                hint: "give a number above 0, up to 1",
+            });
+        }
+        Ok(())
+    }
+}
+
+/// Why an answer ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Finish {
+    /// One of the stop tokens came.
+    Stop,
+    /// The token budget or the context was used up.
+    Length,
+    /// The mask allowed no token.
+    DeadEnd,
+}
+
+/// What was generated for one request.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Answer {
+    /// Generated tokens, without the stop token.
+    pub tokens: Vec<u32>,
+    /// Why it ended.
+    pub finish: Finish,
+    /// Natural logarithm of each token's probability among those allowed, at temperature 1.
+    pub log_probabilities: Vec<f32>,
+    /// Wall time from the start of its prefill to its last token. In a batch this includes the
+    /// time that the other answers' steps took; with a batch of 1 it is the latency alone.
+    pub latency_ms: f64,
+    /// Tokens of the prompt.
+    pub prefill_tokens: usize,
+}

@@ -1,0 +1,86 @@
+//! The engine against Hugging Face transformers and PEFT, on tiny checkpoints that they wrote.
+
+use std::path::{Path, PathBuf};
+
+use safetensors::SafeTensors;
+use slm_infer::{Engine, EngineSettings, Finish, Model, Request};
+use slm_model::quant::Threads;
+
+const FAMILIES: [&str; 3] = ["llama", "llama-untied", "llama-rope-scaled"];
+
+fn folder(family: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../tests/fixtures/hf")
+        .join(family)
+}
+
+fn floats(file: &SafeTensors<'_>, name: &str) -> Vec<f32> {
+    let bytes = file.tensor(name).unwrap().data();
+    bytes
+        .chunks_exact(4)
+        .map(|b| f32::from_le_bytes(b.try_into().unwrap()))
+        .collect()
+}
+
+fn tokens(file: &SafeTensors<'_>, name: &str) -> Vec<u32> {
+    let bytes = file.tensor(name).unwrap().data();
+    bytes
+        .chunks_exact(8)
+        .map(|b| i64::from_le_bytes(b.try_into().unwrap()) as u32)
+        .collect()
+}
+
+/// The largest difference to the logits in `expected`, [B, T, V].
+fn logits_difference(model: &Model, expected: &Path) -> f32 {
+    let data = std::fs::read(expected).unwrap();
+    let file = SafeTensors::deserialize(&data).unwrap();
+    let length = file.tensor("input_ids").unwrap().shape()[1];
+    let inputs = tokens(&file, "input_ids");
+    let got: Vec<f32> = inputs
+        .chunks(length)
+        .flat_map(|row| model.all_logits(row, Threads::All))
+        .collect();
+    let want = floats(&file, "logits");
+    assert_eq!(got.len(), want.len());
+    got.iter()
+        .zip(&want)
+        .map(|(a, b)| (a - b).abs())
+        .fold(0.0, f32::max)
+}
+
+#[test]
+fn logits_agree_with_transformers_and_peft() {
+    for family in FAMILIES {
+        let dir = folder(family);
+        let plain = Model::load(&dir).unwrap();
+        let difference = logits_difference(&plain, &dir.join("expected.safetensors"));
+        assert!(difference < 1e-3, "{family}: {difference}");
+        let adapter = dir.join("adapter");
+        let adapted = Model::load_adapted(&dir, Some(&adapter)).unwrap();
+        let difference = logits_difference(&adapted, &adapter.join("expected.safetensors"));
+        assert!(difference < 1e-3, "{family} with adapter: {difference}");
+        let without = logits_difference(&plain, &adapter.join("expected.safetensors"));
+        assert!(without > 1e-2, "{family}: the adapter changes nothing");
+    }
+}
+
+#[test]
+fn greedy_answers_agree_with_transformers() {
+    for family in FAMILIES {
+        let dir = folder(family);
+        let data = std::fs::read(dir.join("expected.safetensors")).unwrap();
+        let file = SafeTensors::deserialize(&data).unwrap();
+        let (prompt, whole) = (
+            tokens(&file, "generate_prompt"),
+            tokens(&file, "generate_output"),
+        );
+        let engine = Engine::with_settings(Model::load(&dir).unwrap(), EngineSettings { batch: 1 });
+        let request = Request::greedy(prompt.clone(), whole.len() - prompt.len(), vec![]);
+        let answer = engine.generate(&[request], &mut |_| {}).remove(0).unwrap();
+        assert_eq!([prompt.clone(), answer.tokens].concat(), whole, "{family}");
+        assert_eq!(
+            (answer.finish, answer.prefill_tokens),
+            (Finish::Length, prompt.len())
+        );
+    }
+}
