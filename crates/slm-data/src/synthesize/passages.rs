@@ -86,6 +86,16 @@ fn leans(sentence: &Text) -> bool {
     first.is_none_or(|w| LEANING.contains(&w.as_str()))
 }
 
+/// Whether a sentence points at something said before, as in `this share`.
+fn points_back(sentence: &str) -> bool {
+    let back = [
+        "it", "this", "these", "that", "those", "they", "them", "such",
+    ];
+    words(sentence)
+        .iter()
+        .any(|(_, w)| back.contains(&w.to_lowercase().as_str()))
+}
+
 /// Adds a sentence of another seed's context, at the end or the start, that
 /// shares no telling word with the question and none with the answer.
 pub(crate) fn distract(draft: &mut Draft, others: &[Template], rng: &mut ChaCha8Rng) -> bool {
@@ -110,6 +120,7 @@ pub(crate) fn distract(draft: &mut Draft, others: &[Template], rng: &mut ChaCha8
             let sentence = s.join();
             let own = telling_words(&sentence);
             !leans(s)
+                && !points_back(&sentence)
                 && own.len() >= 3
                 && !text.contains(sentence.trim())
                 && own

@@ -160,12 +160,20 @@ pub(crate) fn find_caseless(text: &str, needle: &str) -> Vec<std::ops::Range<usi
     found
 }
 
+/// ASCII first: most letters are, and the general rule is slow.
+fn same_letter(a: char, b: char) -> bool {
+    if a.is_ascii() && b.is_ascii() {
+        return a.eq_ignore_ascii_case(&b);
+    }
+    a == b || a.to_lowercase().eq(b.to_lowercase())
+}
+
 /// The length in bytes of the start of `text` that equals `needle` in any case.
 fn caseless_prefix(text: &str, needle: &str) -> Option<usize> {
     let mut theirs = text.char_indices();
     for c in needle.chars() {
         let (_, other) = theirs.next()?;
-        if c != other && !c.to_lowercase().eq(other.to_lowercase()) {
+        if !same_letter(c, other) {
             return None;
         }
     }
