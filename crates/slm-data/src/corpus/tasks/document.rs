@@ -7,6 +7,7 @@ use crate::corpus::draft::Draft;
 use crate::corpus::grammar::field_value;
 use crate::corpus::naming::{Notation, field_name, field_names};
 use crate::corpus::source::Source;
+use crate::corpus::tasks::fields::null_rule;
 
 /// A kind of paper: its title and the fields that it may show.
 struct Paper {
@@ -159,15 +160,19 @@ pub(crate) fn write(draft: &mut Draft, source: &mut Source) {
         Vec::new()
     };
     let text = layout(draft, source, paper, &lines, &items);
-    let mut asked: Vec<usize> = (0..lines.len()).collect();
-    source.shuffle(&mut asked);
-    asked.truncate(1 + source.below(lines.len().min(5)));
-    let fields: Vec<usize> = asked.iter().map(|at| lines[*at].field).collect();
+    let nulls = source.chance(40);
+    let fields = asked(draft, source, paper, &lines, nulls);
     let names = field_names(draft.book, source, &fields);
     let mut answer = Map::new();
-    for (at, name) in asked.iter().zip(&names) {
-        draft.copied(&lines[*at].text);
-        answer.insert(name.clone(), Value::from(lines[*at].text.as_str()));
+    for (field, name) in fields.iter().zip(&names) {
+        let value = match lines.iter().find(|line| line.field == *field) {
+            Some(line) => {
+                draft.copied(&line.text);
+                Value::from(line.text.as_str())
+            }
+            None => Value::Null,
+        };
+        answer.insert(name.clone(), value);
     }
     let mut shown: Vec<Value> = names
         .iter()
@@ -176,9 +181,43 @@ pub(crate) fn write(draft: &mut Draft, source: &mut Source) {
     if !items.is_empty() && source.chance(80) {
         add_items(draft, source, &items, &mut answer, &mut shown);
     }
-    let list = show(source, &shown);
+    let mut list = show(source, &shown);
+    if nulls {
+        list.push_str(&null_rule(draft, source));
+    }
     let question = draft.word(source, "ask_document", &[("@F", &list), ("@T", &text)]);
     draft.json_turn(question, &Value::Object(answer));
+}
+
+/// Some of the fields that are shown; with `nulls` also some that are not.
+fn asked(
+    draft: &Draft,
+    source: &mut Source,
+    paper: &Paper,
+    lines: &[Line],
+    nulls: bool,
+) -> Vec<usize> {
+    let mut fields: Vec<usize> = lines.iter().map(|line| line.field).collect();
+    source.shuffle(&mut fields);
+    fields.truncate(1 + source.below(lines.len().min(5)));
+    if nulls {
+        let absent = |field: &usize| lines.iter().all(|line| line.field != *field);
+        let missing: Vec<usize> = paper
+            .fields
+            .iter()
+            .filter_map(|key| draft.book.field(key))
+            .filter(absent)
+            .collect();
+        let count = source.below(3);
+        fields.extend(
+            source
+                .sample(missing.len(), count)
+                .into_iter()
+                .map(|at| missing[at]),
+        );
+        source.shuffle(&mut fields);
+    }
+    fields
 }
 
 fn lines(draft: &Draft, source: &mut Source, paper: &Paper) -> Vec<Line> {
