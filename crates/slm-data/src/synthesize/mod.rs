@@ -6,6 +6,7 @@
 mod answer;
 mod calendar;
 mod draft;
+mod freeze;
 mod grammar;
 mod names;
 mod noise;

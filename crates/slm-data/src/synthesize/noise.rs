@@ -44,10 +44,10 @@ fn drop_last_mark(text: &mut Text) {
 }
 
 fn double_last_mark(text: &mut Text) {
-    if let Some(last) = text.pieces.last_mut().filter(|p| p.slot.is_none()) {
-        if let Some(mark @ ('!' | '?')) = last.text.chars().next_back() {
-            last.text.push(mark);
-        }
+    let last = text.pieces.last_mut().filter(|p| p.slot.is_none());
+    if let Some(last) = last.filter(|p| p.text.ends_with(['!', '?'])) {
+        let mark = last.text.chars().next_back();
+        last.text.extend(mark);
     }
 }
 

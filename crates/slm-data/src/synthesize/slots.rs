@@ -1,11 +1,10 @@
 //! Slots: the values of an answer that the text shows, and their replacement in
 //! text and answer alike.
 //!
-//! Does not know wording. When in doubt a value is frozen: it stays as it is in
-//! every row, since a row with a wrong answer costs more than a row less.
+//! Does not know wording, nor which values must stay (see `freeze`).
 
 use super::answer::{AnswerChecker, call_argument, field_of, scalars};
-use super::calendar::{Date, Time};
+use super::freeze::{CLOSED, freeze};
 use super::seed::{Pair, Seed, SeedLeaf};
 use super::surface::{Form, Occurrence, occurrences, render, residue};
 use super::text::{Text, words};
@@ -28,6 +27,13 @@ pub(crate) struct SlotValue {
     forms: Vec<Form>,
 }
 
+impl SlotValue {
+    /// Whether question or context show the value.
+    pub fn is_shown(&self) -> bool {
+        !self.forms.is_empty()
+    }
+}
+
 /// A seed's question, context and answer with its slots found.
 #[derive(Debug, Clone)]
 pub(crate) struct Template {
@@ -47,9 +53,9 @@ pub(crate) struct Template {
 pub(crate) type FieldPools = BTreeMap<String, Vec<Value>>;
 
 /// Where the texts of a seed show its values: per slot, in question and context.
-struct Shown {
-    question: Vec<Vec<Occurrence>>,
-    context: Vec<Vec<Occurrence>>,
+pub(crate) struct Shown {
+    pub question: Vec<Vec<Occurrence>>,
+    pub context: Vec<Vec<Occurrence>>,
 }
 
 impl Template {
@@ -175,7 +181,8 @@ impl Template {
 }
 
 impl Shown {
-    fn of(&self, slot: usize) -> impl Iterator<Item = &Occurrence> {
+    /// Where a slot is shown, in the question first.
+    pub fn of(&self, slot: usize) -> impl Iterator<Item = &Occurrence> {
         self.question[slot].iter().chain(&self.context[slot])
     }
 }
@@ -195,7 +202,7 @@ fn group(leaf: &SeedLeaf, checker: &AnswerChecker, answer: &Value) -> Vec<SlotVa
         let allowed = matches!(&hint, Some(Slot::Values(pool)) if pool.contains(&plain(value)));
         let closed = checker.is_closed(&pointer, answer)
             || leaf.label_field.as_deref() == Some(pointer.as_str());
-        let frozen = (closed && !allowed).then_some("one of a closed list");
+        let frozen = (closed && !allowed).then_some(CLOSED);
         match slots.iter_mut().find(|s| s.old == *value) {
             Some(slot) => {
                 slot.pointers.push(pointer);
@@ -237,107 +244,6 @@ fn hint_for(leaf: &SeedLeaf, pointer: &str, answer: &Value) -> Option<Slot> {
         })
 }
 
-fn freeze(slots: &mut [SlotValue], shown: &Shown, texts: [&str; 2], answer: &Value) {
-    let derived = slots.iter().enumerate().any(|(n, s)| {
-        s.frozen.is_none()
-            && shown.of(n).next().is_none()
-            && (s.old.is_number() || is_moment(&s.old))
-    });
-    for n in 0..slots.len() {
-        if slots[n].frozen.is_some() || shown.of(n).next().is_none() {
-            continue;
-        }
-        slots[n].frozen = if overlaps(n, shown) {
-            Some("its place in the text overlaps that of another value")
-        } else if slots[n].hint.is_none()
-            && derived
-            && (slots[n].old.is_number() || is_moment(&slots[n].old))
-        {
-            Some("another value of the answer may be computed from it")
-        } else if is_ambiguous(&slots[n].old, shown.of(n).count()) {
-            Some("the text shows this small number more than once")
-        } else if leaves_residue(&slots[n].old, n, shown, texts) {
-            Some("the text also shows it, or a part of it, in another form")
-        } else if is_woven_in(&slots[n], slots, answer) {
-            Some("another value of the answer contains it in another form")
-        } else {
-            None
-        };
-    }
-}
-
-fn is_moment(value: &Value) -> bool {
-    value
-        .as_str()
-        .is_some_and(|s| Date::parse(s).is_some() || Time::parse(s).is_some())
-}
-
-fn overlaps(slot: usize, shown: &Shown) -> bool {
-    [&shown.question, &shown.context].iter().any(|text| {
-        let others = text
-            .iter()
-            .enumerate()
-            .filter(|(n, _)| *n != slot)
-            .flat_map(|(_, o)| o);
-        others.into_iter().any(|other| {
-            text[slot]
-                .iter()
-                .any(|own| own.range.start < other.range.end && other.range.start < own.range.end)
-        })
-    })
-}
-
-/// `2` may be a quantity in one place and a floor in another.
-fn is_ambiguous(value: &Value, count: usize) -> bool {
-    let text = plain(value);
-    count > 1 && text.len() <= 2 && text.bytes().all(|b| b.is_ascii_digit())
-}
-
-/// Whether replacing all places of a value would leave it, or a capitalized word
-/// of it, elsewhere in the texts.
-fn leaves_residue(value: &Value, slot: usize, shown: &Shown, texts: [&str; 2]) -> bool {
-    let Value::String(old) = value else {
-        return false;
-    };
-    if is_moment(value) || old.bytes().all(|b| b.is_ascii_digit()) {
-        return false;
-    }
-    let names = words(old).into_iter().map(|(_, word)| word);
-    let names = names.filter(|w| {
-        w.chars().count() >= 4 && w.starts_with(char::is_uppercase) && *w != old.as_str()
-    });
-    let parts: Vec<&str> = std::iter::once(old.as_str()).chain(names).collect();
-    let own = [&shown.question[slot], &shown.context[slot]];
-    texts.iter().zip(own).any(|(text, own)| {
-        let covered = |r: &Range<usize>| {
-            own.iter()
-                .any(|o| o.range.start <= r.start && r.end <= o.range.end)
-        };
-        parts
-            .iter()
-            .any(|part| residue(text, part).iter().any(|r| !covered(r)))
-    })
-}
-
-/// Whether another string of the answer shows the value other than as a word of
-/// its own, letter by letter: then it could not be replaced there.
-fn is_woven_in(slot: &SlotValue, slots: &[SlotValue], answer: &Value) -> bool {
-    let old = plain(&slot.old);
-    let others = scalars(answer)
-        .into_iter()
-        .filter(|(pointer, _)| !slot.pointers.contains(pointer));
-    others
-        .filter_map(|(pointer, value)| Some((pointer, value.as_str()?)))
-        .any(|(pointer, text)| {
-            let shown = residue(text, &old);
-            let replaceable = occurrences(text, &slot.old).len();
-            let closed = slots
-                .iter()
-                .any(|s| s.pointers.contains(&pointer) && s.frozen.is_some());
-            !shown.is_empty() && (closed || shown.len() != replaceable)
-        })
-}
-
 fn spans(shown: &[Vec<Occurrence>]) -> Vec<(Range<usize>, usize)> {
     let all = shown
         .iter()
@@ -370,7 +276,7 @@ fn answer_words(answer: &Value) -> BTreeSet<String> {
 fn skeleton(answer: &Value, slots: &[SlotValue], shown: &Shown) -> Value {
     let mut skeleton = answer.clone();
     for (n, slot) in slots.iter().enumerate() {
-        if shown.of(n).next().is_some() && slot.frozen != Some("one of a closed list") {
+        if shown.of(n).next().is_some() && slot.frozen != Some(CLOSED) {
             for place in slot.pointers.iter() {
                 if let Some(value) = skeleton.pointer_mut(place) {
                     *value = Value::String("\u{0}shown".into());
@@ -410,12 +316,5 @@ fn replace_in_answer(answer: &mut Value, slot: &SlotValue, new: &Value) {
                 }
             }
         }
-    }
-}
-
-impl SlotValue {
-    /// Whether question or context show the value.
-    pub fn is_shown(&self) -> bool {
-        !self.forms.is_empty()
     }
 }

@@ -296,10 +296,10 @@ mod tests {
             seen[0][*pick(&pool, PoolSide::Training, &mut rng).unwrap()] = true;
             seen[1][*pick(&pool, PoolSide::HeldOut, &mut rng).unwrap()] = true;
         }
-        for index in 0..10 {
-            assert_eq!(seen[0][index], !is_held_out(index, 10), "{index}");
-            assert!(seen[1][index]);
+        for (index, in_training) in seen[0].into_iter().enumerate() {
+            assert_eq!(in_training, !is_held_out(index, 10), "{index}");
         }
+        assert!(seen[1].iter().all(|seen| *seen));
         assert_eq!(pick::<u8>(&[], PoolSide::HeldOut, &mut rng), None);
         assert_eq!(pick(&[1], PoolSide::Training, &mut rng), Some(&1));
     }
