@@ -2,7 +2,7 @@
 //!
 //! Does not know the task's labels or schema beyond the output type of a row.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -99,6 +99,7 @@ pub fn load(path: &Path, task: &Task) -> Result<Vec<Row>, EvalError> {
     let mut rows = Vec::new();
     let mut problems = Vec::new();
     let mut seen: HashMap<String, usize> = HashMap::new();
+    let mut schemas = HashSet::new();
     for (index, line) in text.lines().enumerate() {
         if line.trim().is_empty() {
             continue;
@@ -112,6 +113,9 @@ pub fn load(path: &Path, task: &Task) -> Result<Vec<Row>, EvalError> {
                         format!("the id `{}` stands already in line {first}", row.id),
                         "give every row an id of its own",
                     ));
+                }
+                if let Some(problem) = schema_problem(path, &row, &mut schemas) {
+                    problems.push(problem);
                 }
                 rows.push(row);
             }
@@ -130,6 +134,21 @@ pub fn load(path: &Path, task: &Task) -> Result<Vec<Row>, EvalError> {
     Ok(rows)
 }
 
+/// What is wrong with a row's own schema; each schema is looked at once.
+fn schema_problem(path: &Path, row: &Row, seen: &mut HashSet<String>) -> Option<Problem> {
+    let schema = row.schema.as_ref()?;
+    if !seen.insert(schema.to_string()) {
+        return None;
+    }
+    let error = crate::schema::compile(schema).err()?;
+    Some(Problem::new(
+        path,
+        row.line,
+        format!("the schema of row `{}` is invalid: {error}", row.id),
+        "write JSON Schema, Draft 2020-12",
+    ))
+}
+
 fn read_row(path: &Path, line: usize, text: &str, task: &Task) -> Result<Row, Problem> {
     let problem = |message: String, hint: &str| Problem::new(path, line, message, hint);
     let value: Value = serde_json::from_str(text).map_err(|error| {
@@ -145,7 +164,12 @@ fn read_row(path: &Path, line: usize, text: &str, task: &Task) -> Result<Row, Pr
             "add `\"id\": \"...\"`, unique in the file",
         ));
     };
-    let Some(target) = value.get("target").filter(|target| !target.is_null()) else {
+    let mut messages = value.get("messages").map(messages_of).unwrap_or_default();
+    let given = value
+        .get("target")
+        .filter(|target| !target.is_null())
+        .cloned();
+    let Some(target) = given.or_else(|| last_answer(&mut messages)) else {
         return Err(problem(
             format!("row `{id}` has no `target`"),
             "add what a right answer would be as `target`",
@@ -166,9 +190,9 @@ fn read_row(path: &Path, line: usize, text: &str, task: &Task) -> Result<Row, Pr
             .get("input")
             .filter(|input| !input.is_null())
             .map(text_of),
-        messages: value.get("messages").map(messages_of).unwrap_or_default(),
-        target: target.clone(),
-        tags: strings(value.get("tags")),
+        messages,
+        target,
+        tags: tags(&value),
         tools: match value.get("tools") {
             Some(Value::Array(tools)) => tools.clone(),
             _ => Vec::new(),
@@ -191,6 +215,18 @@ pub(crate) fn id_text(value: &Value) -> Option<String> {
         Value::Number(id) => Some(id.to_string()),
         _ => None,
     }
+}
+
+/// In a row of a dataset the last message is the assistant's: the target.
+fn last_answer(messages: &mut Vec<Message>) -> Option<Value> {
+    let last = messages.pop_if(|message| message.role == "assistant")?;
+    Some(Value::String(last.content))
+}
+
+/// The row's own tags, or the leaf that a dataset's row came from.
+fn tags(value: &Value) -> Vec<String> {
+    let leaf = value.pointer("/metadata/leaf");
+    strings(value.get("tags").or(leaf))
 }
 
 fn strings(value: Option<&Value>) -> Vec<String> {
@@ -314,6 +350,30 @@ mod tests {
         );
         let good = "{\"id\":\"a\",\"target\":[{\"f\":{\"x\":[1]}}]}";
         assert_eq!(load_text(good, OutputType::Calls).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn a_row_of_a_dataset_has_its_last_answer_as_target() {
+        let text = concat!(
+            "{\"id\":\"a\",\"messages\":[{\"role\":\"user\",\"content\":\"q\"},",
+            "{\"role\":\"assistant\",\"content\":\"{}\"}],\"metadata\":{\"leaf\":\"x/y\"}}\n",
+            "{\"id\":\"b\",\"messages\":[{\"role\":\"user\",\"content\":\"q\"}],\"target\":1}",
+        );
+        let rows = load_text(text, OutputType::Json).unwrap();
+        assert_eq!(rows[0].question(), "q");
+        assert_eq!(rows[0].target_text(), "{}");
+        assert_eq!(rows[0].tags, ["x/y"]);
+        assert_eq!(rows[1].messages.len(), 1);
+    }
+
+    #[test]
+    fn an_invalid_schema_of_a_row_is_told() {
+        let text = "{\"id\":\"a\",\"target\":{},\"schema\":{\"type\":\"objekt\"}}";
+        let error = load_text(text, OutputType::Json).unwrap_err().to_string();
+        assert!(
+            error.contains("rows.jsonl:1: the schema of row `a`"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -67,38 +67,32 @@ fn marks(results: &Results, metric: &str) -> Vec<Mark> {
     ours.chain(published).collect()
 }
 
-/// From a tenth at or below the smallest end to 1, at least 0.2 wide.
+/// From a round number at or below the smallest end to 1, at least 0.2 wide.
 fn domain(marks: &[Mark]) -> (f64, f64) {
     let low = |mark: &Mark| mark.interval.map_or(mark.value, |(low, _)| low);
     let smallest = marks.iter().map(low).fold(1.0, f64::min);
-    let from = ((smallest * 10.0).floor() / 10.0).clamp(0.0, 0.8);
-    (from, 1.0)
+    let tenth = (smallest * 10.0).floor() / 10.0;
+    if tenth >= 0.5 {
+        return (tenth.min(0.8), 1.0);
+    }
+    (((smallest * 5.0).floor() / 5.0).max(0.0), 1.0)
 }
 
 fn grid(svg: &mut String, from: f64, to: f64, height: f64, x: impl Fn(f64) -> f64) {
-    let steps = if to - from > 0.55 {
-        5
-    } else {
-        ((to - from) * 10.0).round() as usize
-    };
-    for step in 0..=steps {
-        let value = from + (to - from) * step as f64 / steps as f64;
+    let step = if to - from > 0.55 { 0.2 } else { 0.1 };
+    let steps = ((to - from) / step).round() as usize;
+    for index in 0..=steps {
+        let value = from + step * index as f64;
         let at = x(value);
         let _ = write!(
             svg,
             "<line class=\"grid\" x1=\"{at:.1}\" x2=\"{at:.1}\" y1=\"{:.1}\" y2=\"{:.1}\"/>\
-             <text class=\"tick\" x=\"{at:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{}</text>",
+             <text class=\"tick\" x=\"{at:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{value:.1}</text>",
             TOP - 4.0,
             height - AXIS + 4.0,
             height - 6.0,
-            tick(value)
         );
     }
-}
-
-fn tick(value: f64) -> String {
-    let text = format!("{value:.2}");
-    text.strip_suffix('0').unwrap_or(&text).to_string()
 }
 
 fn line(svg: &mut String, mark: &Mark, y: f64, x: impl Fn(f64) -> f64) {
@@ -167,17 +161,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_domain_leaves_room_and_ticks_are_short() {
-        let mark = |value| Mark {
-            name: "m".into(),
-            value,
-            interval: None,
+    fn the_domain_begins_at_a_round_number() {
+        let from = |value| {
+            let mark = Mark {
+                name: "m".into(),
+                value,
+                interval: None,
+            };
+            domain(&[mark]).0
         };
-        assert_eq!(domain(&[mark(0.95)]), (0.8, 1.0));
-        assert_eq!(domain(&[mark(0.43), mark(0.9)]), (0.4, 1.0));
-        assert_eq!(tick(0.8), "0.8");
-        assert_eq!(tick(0.85), "0.85");
-        assert_eq!(tick(1.0), "1.0");
+        assert_eq!(from(0.95), 0.8);
+        assert_eq!(from(0.63), 0.6);
+        assert_eq!(from(0.47), 0.4);
+        assert_eq!(from(0.3), 0.2);
+        assert_eq!(from(0.0), 0.0);
     }
 
     #[test]

@@ -157,7 +157,9 @@
   }
   function marked(target, output) {
     var block = document.createElement("pre");
-    difference(pretty(target), pretty(output)).forEach(function (part) {
+    // What does not parse is compared as it stands, or every space would differ.
+    var parsed = pretty(output) !== output || output === pretty(target);
+    difference(parsed ? pretty(target) : target, parsed ? pretty(output) : output).forEach(function (part) {
       if (!part[1]) return;
       if (part[0]) block.appendChild(make(part[0], "", part[1]));
       else block.appendChild(document.createTextNode(visible(part[1])));
@@ -207,6 +209,7 @@
     body.appendChild(answers);
     if (!element("detail").open) element("detail").showModal();
     body.parentNode.scrollTop = 0;
+    history.replaceState(null, "", "#sample=" + encodeURIComponent(row[0]));
   }
 
   // ---- events
@@ -246,6 +249,12 @@
     element("tag").appendChild(option);
   });
   if (!Object.keys(tags).length) element("tag").parentNode.hidden = true;
+  element("detail").addEventListener("close", function () { history.replaceState(null, "", "#samples"); move(0); });
   head();
   apply();
+  // A link to one sample opens it.
+  var linked = location.hash.indexOf("#sample=") === 0 && location.hash.slice(8);
+  if (linked) {
+    for (var i = 0; i < rows.length; i++) if (encodeURIComponent(rows[i][0]) === linked) { open(i); break; }
+  }
 })();

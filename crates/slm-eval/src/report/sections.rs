@@ -22,6 +22,12 @@ pub(crate) fn verdict(results: &Results) -> String {
     let notes: String = results
         .notes
         .iter()
+        .filter(|note| {
+            !results
+                .verdict
+                .iter()
+                .any(|said| said.contains(note.as_str()))
+        })
         .map(|note| format!("<li>{}</li>", escape::html(note)))
         .collect();
     let notes = if notes.is_empty() {

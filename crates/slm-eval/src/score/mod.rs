@@ -84,7 +84,11 @@ pub fn score(task: &Task, rows: &[Row], systems: &[System], options: &Options) -
     resample(&mut measured, rows.len(), options);
     for (system, one) in found.iter_mut().zip(&measured) {
         system.metrics = values(&metrics, one);
-        system.slices = slices(&metrics, &one.tallies, rows, options);
+    }
+    for (tag, parts) in slices(&metrics, &measured, rows, options) {
+        for (system, part) in found.iter_mut().zip(parts) {
+            system.slices.insert(tag.clone(), part);
+        }
     }
     let comparisons = compare(&metrics, systems, &measured);
     let names: Vec<String> = metrics.iter().map(|metric| metric.name().into()).collect();
@@ -380,13 +384,14 @@ fn labels(task: &Task, samples: &[Sample], metrics: &[Metric]) -> BTreeMap<Strin
     scored(names.zip(counts).collect())
 }
 
-/// Every metric over the samples of each tag, with intervals of its own.
+/// Every metric over the samples of each tag, with intervals of its own: the tags
+/// with the values of each system in order.
 fn slices(
     metrics: &[Metric],
-    tallies: &[Tally],
+    measured: &[Measured],
     rows: &[Row],
     options: &Options,
-) -> BTreeMap<String, BTreeMap<String, MetricValue>> {
+) -> Vec<(String, Vec<BTreeMap<String, MetricValue>>)> {
     let mut members: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
     for (index, row) in rows.iter().enumerate() {
         for tag in &row.tags {
@@ -401,12 +406,18 @@ fn slices(
     members
         .into_iter()
         .map(|(tag, indices)| {
-            let mut one = [Measured {
-                tallies: tallies.iter().map(|tally| tally.subset(&indices)).collect(),
+            let part = |whole: &Measured| Measured {
+                tallies: whole
+                    .tallies
+                    .iter()
+                    .map(|tally| tally.subset(&indices))
+                    .collect(),
                 ..Measured::default()
-            }];
-            resample(&mut one, indices.len(), options);
-            (tag.to_string(), values(metrics, &one[0]))
+            };
+            let mut parts: Vec<Measured> = measured.iter().map(part).collect();
+            resample(&mut parts, indices.len(), options);
+            let found = parts.iter().map(|part| values(metrics, part)).collect();
+            (tag.to_string(), found)
         })
         .collect()
 }
