@@ -6,7 +6,7 @@
 use rayon::prelude::*;
 use slm_model::ModelConfig;
 use slm_model::quant::activations::FloatTiles;
-use slm_model::quant::kernel::f32_panel;
+use slm_model::quant::kernel::{Panels, f32_panels};
 use slm_model::quant::{Isa, LANES, MAX_TILE, Threads};
 
 use crate::cache::Cache;
@@ -14,6 +14,9 @@ use crate::elementwise::softmax;
 
 /// Queries of one sequence that a task takes on.
 const QUERIES_PER_TASK: usize = 16;
+
+/// Panels of keys or values that are multiplied together.
+const PANELS_AT_ONCE: usize = 4;
 
 /// Multiplications below which attention stays on one thread.
 const WORTH_SPLITTING: usize = 1 << 17;
@@ -149,11 +152,20 @@ impl Scratch {
         let stride = most.next_multiple_of(LANES);
         self.scores.clear();
         self.scores.resize(width * stride, 0.0);
-        let mut panel_out = [[0.0f32; LANES]; MAX_TILE];
-        for (i, panel) in task.cache.key_panels(layer, task.head, most).enumerate() {
-            f32_panel(isa, panel, tile, width, &mut panel_out);
-            for (scores, lanes) in self.scores.chunks_exact_mut(stride).zip(&panel_out) {
-                scores[i * LANES..(i + 1) * LANES].copy_from_slice(lanes);
+        let mut lanes = [[0.0f32; LANES]; PANELS_AT_ONCE * MAX_TILE];
+        let keys = task.cache.keys(layer, task.head, most);
+        for first in (0..most.div_ceil(LANES)).step_by(PANELS_AT_ONCE) {
+            let count = PANELS_AT_ONCE.min(most.div_ceil(LANES) - first);
+            let panels = Panels {
+                data: &keys[first * head_dim..],
+                stride: head_dim,
+            };
+            f32_panels(isa, panels, count, tile, width, &mut lanes, width);
+            for (i, lanes) in lanes.chunks_exact(width).take(count).enumerate() {
+                for (scores, lanes) in self.scores.chunks_exact_mut(stride).zip(lanes) {
+                    let start = (first + i) * LANES;
+                    scores[start..start + LANES].copy_from_slice(lanes);
+                }
             }
         }
         self.weights.clear();
@@ -165,12 +177,20 @@ impl Scratch {
                 weights[m] = *score;
             }
         }
-        for (i, panel) in task.cache.value_panels(layer, task.head, most).enumerate() {
-            f32_panel(isa, panel, &self.weights, width, &mut panel_out);
-            for (out, lanes) in out.chunks_exact_mut(head_dim).zip(&panel_out) {
-                let out = &mut out[i * LANES..];
-                let count = out.len().min(LANES);
-                out[..count].copy_from_slice(&lanes[..count]);
+        let (values, stride) = task.cache.values(layer, task.head);
+        for first in (0..head_dim.div_ceil(LANES)).step_by(PANELS_AT_ONCE) {
+            let count = PANELS_AT_ONCE.min(head_dim.div_ceil(LANES) - first);
+            let panels = Panels {
+                data: &values[first * stride..],
+                stride,
+            };
+            f32_panels(isa, panels, count, &self.weights, width, &mut lanes, width);
+            for (i, lanes) in lanes.chunks_exact(width).take(count).enumerate() {
+                for (out, lanes) in out.chunks_exact_mut(head_dim).zip(lanes) {
+                    let out = &mut out[(first + i) * LANES..];
+                    let kept = out.len().min(LANES);
+                    out[..kept].copy_from_slice(&lanes[..kept]);
+                }
             }
         }
     }

@@ -76,29 +76,17 @@ impl Cache {
         }
     }
 
-    /// The panels of the keys of positions `0..count`, each [head_dim][LANES].
-    pub(crate) fn key_panels(
-        &self,
-        layer: usize,
-        head: usize,
-        count: usize,
-    ) -> impl Iterator<Item = &[[f32; LANES]]> {
+    /// The keys of positions `0..count`: panels [head_dim][LANES].
+    pub(crate) fn keys(&self, layer: usize, head: usize, count: usize) -> &[[f32; LANES]] {
         let start = (layer * self.heads + head) * self.capacity / LANES * self.head_dim;
-        let end = start + count.div_ceil(LANES) * self.head_dim;
-        self.keys[start..end].chunks_exact(self.head_dim)
+        &self.keys[start..start + count.div_ceil(LANES) * self.head_dim]
     }
 
-    /// The panels of the values of positions `0..count`, each [count][LANES].
-    pub(crate) fn value_panels(
-        &self,
-        layer: usize,
-        head: usize,
-        count: usize,
-    ) -> impl Iterator<Item = &[[f32; LANES]]> {
-        let panels = self.head_dim.div_ceil(LANES);
-        let start = (layer * self.heads + head) * panels * self.capacity;
-        let all = self.values[start..start + panels * self.capacity].chunks_exact(self.capacity);
-        all.map(move |panel| &panel[..count])
+    /// The values of all positions: panels [position][LANES], and how far apart they start.
+    pub(crate) fn values(&self, layer: usize, head: usize) -> (&[[f32; LANES]], usize) {
+        let length = self.head_dim.div_ceil(LANES) * self.capacity;
+        let start = (layer * self.heads + head) * length;
+        (&self.values[start..start + length], self.capacity)
     }
 }
 
@@ -119,17 +107,10 @@ mod tests {
             let values: Vec<f32> = keys.iter().map(|k| -k).collect();
             cache.write(1, position, &keys, &values);
         }
-        let keys: Vec<_> = cache.key_panels(1, 1, 19).collect();
-        assert_eq!((keys.len(), keys[1][3][2]), (2, 1800.0 + 23.0));
-        let values: Vec<_> = cache.value_panels(1, 0, 19).collect();
-        assert_eq!(
-            (values.len(), values[0].len(), values[1][7][3]),
-            (2, 19, -(700.0 + 19.0))
-        );
-        assert!(
-            cache
-                .key_panels(0, 0, 19)
-                .all(|panel| panel.iter().flatten().all(|v| *v == 0.0))
-        );
+        let keys = cache.keys(1, 1, 19);
+        assert_eq!((keys.len(), keys[20 + 3][2]), (40, 1800.0 + 23.0));
+        let (values, stride) = cache.values(1, 0);
+        assert_eq!((values.len(), values[stride + 7][3]), (64, -(700.0 + 19.0)));
+        assert!(cache.keys(0, 0, 19).iter().flatten().all(|key| *key == 0.0));
     }
 }

@@ -1,6 +1,8 @@
 //! Norm, rotation, activation and softmax on rows of floats, each row by itself and in one fixed
-//! order, so that a row's result does not depend on its batch.
+//! order, so that a row's result does not depend on its batch. Compiled for each instruction set;
+//! without fused operations, so that all give the same bits.
 
+use pulp::Arch;
 use rayon::prelude::*;
 use slm_model::quant::Threads;
 
@@ -17,13 +19,19 @@ const LANES: usize = 16;
 pub fn rms_norm(x: &[f32], weight: &[f32], epsilon: f32, threads: Threads) -> Vec<f32> {
     let mut out = vec![0.0; x.len()];
     let width = weight.len();
-    over_rows(&mut out, width, threads, |row, out| {
-        let x = &x[row * width..(row + 1) * width];
-        let scale = 1.0 / (sum_of_squares(x) / width as f32 + epsilon).sqrt();
-        for ((out, x), weight) in out.iter_mut().zip(x).zip(weight) {
-            *out = x * scale * weight;
-        }
-    });
+    over_rows(
+        &mut out,
+        width,
+        threads,
+        #[inline(always)]
+        |row, out| {
+            let x = &x[row * width..(row + 1) * width];
+            let scale = 1.0 / (sum_of_squares(x) / width as f32 + epsilon).sqrt();
+            for ((out, x), weight) in out.iter_mut().zip(x).zip(weight) {
+                *out = x * scale * weight;
+            }
+        },
+    );
     out
 }
 
@@ -33,12 +41,18 @@ pub fn rms_norm(x: &[f32], weight: &[f32], epsilon: f32, threads: Threads) -> Ve
 /// `x` [m, 2 width], result [m, width].
 pub fn swiglu(x: &[f32], width: usize, threads: Threads) -> Vec<f32> {
     let mut out = vec![0.0; x.len() / 2];
-    over_rows(&mut out, width, threads, |row, out| {
-        let (gate, up) = x[2 * row * width..2 * (row + 1) * width].split_at(width);
-        for ((out, gate), up) in out.iter_mut().zip(gate).zip(up) {
-            *out = gate / (1.0 + exp(-gate)) * up;
-        }
-    });
+    over_rows(
+        &mut out,
+        width,
+        threads,
+        #[inline(always)]
+        |row, out| {
+            let (gate, up) = x[2 * row * width..2 * (row + 1) * width].split_at(width);
+            for ((out, gate), up) in out.iter_mut().zip(gate).zip(up) {
+                *out = gate / (1.0 + exp(-gate)) * up;
+            }
+        },
+    );
     out
 }
 
@@ -64,7 +78,12 @@ pub fn rotate(row: &mut [f32], angles: &[(f32, f32)]) {
 
 /// Softmax of `scale * scores`, in place.
 pub fn softmax(scores: &mut [f32], scale: f32) {
-    let largest = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    Arch::new().dispatch(|| softmax_inline(scores, scale));
+}
+
+#[inline(always)]
+fn softmax_inline(scores: &mut [f32], scale: f32) {
+    let largest = largest(scores);
     for score in scores.iter_mut() {
         *score = exp((*score - largest) * scale);
     }
@@ -74,10 +93,22 @@ pub fn softmax(scores: &mut [f32], scale: f32) {
     }
 }
 
+/// The sum of `e^(x - largest)`.
+pub fn sum_of_exponentials(x: &[f32], largest: f32) -> f32 {
+    Arch::new().dispatch(|| {
+        reduce(
+            x,
+            #[inline(always)]
+            |x| exp(x - largest),
+        )
+    })
+}
+
 /// `e^x`, to within 2 units in the last place, 0 below -87.
 ///
 /// `x = n ln 2 + r`, a polynomial for `e^r` (Cephes), `2^n` by the exponent's bits. Without
 /// branches, so that the compiler makes vectors of it.
+#[inline(always)]
 pub fn exp(x: f32) -> f32 {
     const ROUND: f32 = 12_582_912.0;
     let clamped = x.clamp(-87.3, 88.3);
@@ -92,15 +123,35 @@ pub fn exp(x: f32) -> f32 {
     if x < -87.3 { 0.0 } else { value * power }
 }
 
+/// The largest of `x`, in lanes, which no order can change.
+#[inline(always)]
+fn largest(x: &[f32]) -> f32 {
+    let larger = |a: f32, b: f32| if b > a { b } else { a };
+    let mut lanes = [f32::NEG_INFINITY; LANES];
+    let (whole, rest) = x.as_chunks::<LANES>();
+    for chunk in whole {
+        for (lane, x) in lanes.iter_mut().zip(chunk) {
+            *lane = larger(*lane, *x);
+        }
+    }
+    lanes
+        .into_iter()
+        .chain(rest.iter().copied())
+        .fold(f32::NEG_INFINITY, larger)
+}
+
+#[inline(always)]
 fn sum(x: &[f32]) -> f32 {
     reduce(x, |x| x)
 }
 
+#[inline(always)]
 fn sum_of_squares(x: &[f32]) -> f32 {
     reduce(x, |x| x * x)
 }
 
 /// Sums in [`LANES`] partial sums, then those pairwise.
+#[inline(always)]
 fn reduce(x: &[f32], map: impl Fn(f32) -> f32) -> f32 {
     let mut lanes = [0.0f32; LANES];
     let (whole, rest) = x.as_chunks::<LANES>();
@@ -128,6 +179,8 @@ fn over_rows(
     threads: Threads,
     row: impl Fn(usize, &mut [f32]) + Sync,
 ) {
+    let arch = Arch::new();
+    let row = |i: usize, out: &mut [f32]| arch.dispatch(|| row(i, out));
     if threads == Threads::One || out.len() < WORTH_SPLITTING {
         out.chunks_exact_mut(width)
             .enumerate()

@@ -3,7 +3,7 @@
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 
-use crate::elementwise::exp;
+use crate::elementwise::sum_of_exponentials;
 use crate::request::Request;
 
 /// The token chosen and the logarithm of its probability at temperature 1; nothing when all are
@@ -16,12 +16,8 @@ pub fn choose(logits: &[f32], request: &Request, rng: &mut ChaCha8Rng) -> Option
     } else {
         best
     };
-    let total: f64 = logits
-        .iter()
-        .map(|logit| f64::from(exp(logit - largest)))
-        .sum();
-    let log_probability = f64::from(logits[token] - largest) - total.ln();
-    Some((token as u32, log_probability as f32))
+    let log_probability = logits[token] - largest - sum_of_exponentials(logits, largest).ln();
+    Some((token as u32, log_probability))
 }
 
 /// The first of the largest logits.

@@ -111,17 +111,20 @@ impl CodeTiles {
             scales: vec![0.0; rows * groups],
             sums: vec![0; rows * groups],
         };
-        let mut first = 0;
-        for width in tile_widths(rows) {
-            for m in 0..width {
-                let row = &x[(first + m) * columns..(first + m + 1) * columns];
-                tiles.quantize_row(row, first, width, m);
+        pulp::Arch::new().dispatch(|| {
+            let mut first = 0;
+            for width in tile_widths(rows) {
+                for m in 0..width {
+                    let row = &x[(first + m) * columns..(first + m + 1) * columns];
+                    tiles.quantize_row(row, first, width, m);
+                }
+                first += width;
             }
-            first += width;
-        }
+        });
         tiles
     }
 
+    #[inline(always)]
     fn quantize_row(&mut self, row: &[f32], first: usize, width: usize, m: usize) {
         let steps = GROUP / 4;
         for (g, values) in row.chunks(GROUP).enumerate() {
@@ -161,6 +164,7 @@ const ROUND: f32 = 12_582_912.0;
 /// Groups below this are zero: the inverse of their scale would overflow.
 const SMALLEST: f32 = 1e-30;
 
+#[inline(always)]
 fn quantize_group(values: &[f32; GROUP]) -> ([i8; GROUP], f32) {
     let largest = values
         .iter()

@@ -82,19 +82,33 @@ impl DenseMatrix {
         }
     }
 
-    /// One panel times one tile of `width` rows of activations, [K][width].
-    pub(super) fn panel(
+    /// `count` panels from `first` on times one tile of `width` rows of activations, [K][width].
+    pub(super) fn panels(
         &self,
         isa: Isa,
-        panel: usize,
+        first: usize,
+        count: usize,
         x: &[f32],
         width: usize,
         out: &mut [[f32; LANES]],
+        out_stride: usize,
     ) {
-        let range = panel * self.columns..(panel + 1) * self.columns;
+        let (start, stride) = (first * self.columns, self.columns);
         match &self.panels {
-            Panels::F32(panels) => kernel::f32_panel(isa, &panels[range], x, width, out),
-            Panels::Bf16(panels) => kernel::bf16_panel(isa, &panels[range], x, width, out),
+            Panels::F32(panels) => {
+                let w = kernel::Panels {
+                    data: &panels[start..],
+                    stride,
+                };
+                kernel::f32_panels(isa, w, count, x, width, out, out_stride);
+            }
+            Panels::Bf16(panels) => {
+                let w = kernel::Panels {
+                    data: &panels[start..],
+                    stride,
+                };
+                kernel::bf16_panels(isa, w, count, x, width, out, out_stride);
+            }
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::activations::CodeSlice;
 use super::isa::Isa;
+pub use super::portable::Panels;
 use super::portable::STEP;
 use super::{LANES, MAX_TILE};
 
@@ -10,47 +11,80 @@ use self::only_portable as by_isa;
 #[cfg(target_arch = "x86_64")]
 use super::x86 as by_isa;
 
-/// Sums over `k` of `panel[k][lane] * x[k][m]`, in order, by fused multiply-add.
+/// Calls a kernel of fixed sizes and gives the number of panels it took.
+macro_rules! in_tile {
+    ($kernel:ident, $m:expr, $n:expr, $isa:expr, $w:expr, $x:expr, $out:expr, $stride:expr) => {{
+        by_isa::$kernel::<{ $m }, { $n }>($isa, $w, $x.as_chunks().0, $out, $stride);
+        $n
+    }};
+}
+
+/// Sums over `k` of `panel[k][lane] * x[k][m]`, in order, by fused multiply-add, for `count` panels.
 ///
 /// # Shapes
-/// `panel` [K][LANES], `x` [K][width], `out` [width][LANES].
+/// `w` [count][K][LANES], `x` [K][width], `out` [count][width][LANES], panels `out_stride` rows
+/// apart.
 ///
 /// # Panics
-/// When `width` is not 1, 2, 4 or 8, or `out` has fewer rows.
-pub fn f32_panel(
+/// When `width` is not 1, 2, 4 or 8, or a slice is too short.
+pub fn f32_panels(
     isa: Isa,
-    panel: &[[f32; LANES]],
+    w: Panels<'_, f32>,
+    count: usize,
     x: &[f32],
     width: usize,
     out: &mut [[f32; LANES]],
+    out_stride: usize,
 ) {
-    match width {
-        1 => by_isa::f32_panel::<1>(isa, panel, x.as_chunks().0, &mut out[..1]),
-        2 => by_isa::f32_panel::<2>(isa, panel, x.as_chunks().0, &mut out[..2]),
-        4 => by_isa::f32_panel::<4>(isa, panel, x.as_chunks().0, &mut out[..4]),
-        MAX_TILE => {
-            by_isa::f32_panel::<MAX_TILE>(isa, panel, x.as_chunks().0, &mut out[..MAX_TILE])
+    let (mut w, mut out, mut left) = (w, out, count);
+    while left > 0 {
+        let taken = match (width, left) {
+            (1, 4..) => in_tile!(f32_panels, 1, 4, isa, w, x, out, out_stride),
+            (1, _) => in_tile!(f32_panels, 1, 1, isa, w, x, out, out_stride),
+            (2, 4..) => in_tile!(f32_panels, 2, 4, isa, w, x, out, out_stride),
+            (2, 2..) => in_tile!(f32_panels, 2, 2, isa, w, x, out, out_stride),
+            (2, _) => in_tile!(f32_panels, 2, 1, isa, w, x, out, out_stride),
+            (4, 2..) => in_tile!(f32_panels, 4, 2, isa, w, x, out, out_stride),
+            (4, _) => in_tile!(f32_panels, 4, 1, isa, w, x, out, out_stride),
+            (MAX_TILE, _) => in_tile!(f32_panels, MAX_TILE, 1, isa, w, x, out, out_stride),
+            (other, _) => panic!("no kernel for tiles of {other} rows"),
+        };
+        left -= taken;
+        if left > 0 {
+            w = w.skip(taken);
+            out = &mut out[taken * out_stride..];
         }
-        other => panic!("no kernel for tiles of {other} rows"),
     }
 }
 
-/// As [`f32_panel`], for weights in bfloat16.
-pub(super) fn bf16_panel(
+/// As [`f32_panels`], for weights in bfloat16.
+pub(super) fn bf16_panels(
     isa: Isa,
-    panel: &[[u16; LANES]],
+    w: Panels<'_, u16>,
+    count: usize,
     x: &[f32],
     width: usize,
     out: &mut [[f32; LANES]],
+    out_stride: usize,
 ) {
-    match width {
-        1 => by_isa::bf16_panel::<1>(isa, panel, x.as_chunks().0, &mut out[..1]),
-        2 => by_isa::bf16_panel::<2>(isa, panel, x.as_chunks().0, &mut out[..2]),
-        4 => by_isa::bf16_panel::<4>(isa, panel, x.as_chunks().0, &mut out[..4]),
-        MAX_TILE => {
-            by_isa::bf16_panel::<MAX_TILE>(isa, panel, x.as_chunks().0, &mut out[..MAX_TILE])
+    let (mut w, mut out, mut left) = (w, out, count);
+    while left > 0 {
+        let taken = match (width, left) {
+            (1, 4..) => in_tile!(bf16_panels, 1, 4, isa, w, x, out, out_stride),
+            (1, _) => in_tile!(bf16_panels, 1, 1, isa, w, x, out, out_stride),
+            (2, 4..) => in_tile!(bf16_panels, 2, 4, isa, w, x, out, out_stride),
+            (2, 2..) => in_tile!(bf16_panels, 2, 2, isa, w, x, out, out_stride),
+            (2, _) => in_tile!(bf16_panels, 2, 1, isa, w, x, out, out_stride),
+            (4, 2..) => in_tile!(bf16_panels, 4, 2, isa, w, x, out, out_stride),
+            (4, _) => in_tile!(bf16_panels, 4, 1, isa, w, x, out, out_stride),
+            (MAX_TILE, _) => in_tile!(bf16_panels, MAX_TILE, 1, isa, w, x, out, out_stride),
+            (other, _) => panic!("no kernel for tiles of {other} rows"),
+        };
+        left -= taken;
+        if left > 0 {
+            w = w.skip(taken);
+            out = &mut out[taken * out_stride..];
         }
-        other => panic!("no kernel for tiles of {other} rows"),
     }
 }
 
@@ -98,24 +132,27 @@ pub(super) fn int4_panel(
 #[cfg(not(target_arch = "x86_64"))]
 mod only_portable {
     use super::super::activations::CodeTile;
-    use super::super::{LANES, isa::Isa, portable, portable::STEP};
+    use super::super::portable::{self, Panels, STEP};
+    use super::super::{LANES, isa::Isa};
 
-    pub fn f32_panel<const M: usize>(
+    pub fn f32_panels<const M: usize, const N: usize>(
         _: Isa,
-        w: &[[f32; LANES]],
+        w: Panels<'_, f32>,
         x: &[[f32; M]],
         out: &mut [[f32; LANES]],
+        stride: usize,
     ) {
-        portable::f32_panel(w, x, out);
+        portable::f32_panels::<M, N>(w, x, out, stride);
     }
 
-    pub fn bf16_panel<const M: usize>(
+    pub fn bf16_panels<const M: usize, const N: usize>(
         _: Isa,
-        w: &[[u16; LANES]],
+        w: Panels<'_, u16>,
         x: &[[f32; M]],
         out: &mut [[f32; LANES]],
+        stride: usize,
     ) {
-        portable::bf16_panel(w, x, out);
+        portable::bf16_panels::<M, N>(w, x, out, stride);
     }
 
     pub fn int8_panel<const M: usize>(

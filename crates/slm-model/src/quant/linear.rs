@@ -162,40 +162,28 @@ impl Linear {
 
     /// Computes the panels from `first` on into `out` [panels][m][LANES].
     fn panels(&self, input: &Input, first: usize, m: usize, out: &mut [[f32; LANES]]) {
-        for (block, out) in out.chunks_mut(PANELS_AT_ONCE * m.max(1)).enumerate() {
-            let first = first + block * PANELS_AT_ONCE;
-            if let Some(tiles) = &input.floats {
-                for (row, width, x) in tiles.tiles() {
-                    for (i, out) in out.chunks_mut(m).enumerate() {
-                        if let (Weights::Dense(matrix), panel) = self.place(first + i) {
-                            matrix.panel(self.isa, panel, x, width, &mut out[row..row + width]);
-                        }
-                    }
-                }
-            }
-            if let Some(tiles) = &input.codes {
-                for (row, width, x) in tiles.tiles() {
-                    for (i, out) in out.chunks_mut(m).enumerate() {
-                        if let (Weights::Quantized(matrix), panel) = self.place(first + i) {
-                            matrix.panel(self.isa, panel, x, width, &mut out[row..row + width]);
-                        }
-                    }
-                }
-            }
+        let (mut first, mut out) = (first, out);
+        while !out.is_empty() {
+            let (part, panel, left) = self.place(first);
+            let count = PANELS_AT_ONCE.min(left).min(out.len() / m);
+            let (block, rest) = std::mem::take(&mut out).split_at_mut(count * m);
+            input.times(self.isa, part, panel, m, block);
+            first += count;
+            out = rest;
         }
     }
 
-    /// The part that panel number `panel` lies in, and its number there.
-    fn place(&self, mut panel: usize) -> (&Weights, usize) {
+    /// The part that panel number `panel` lies in, its number there, and how many follow in it.
+    fn place(&self, mut panel: usize) -> (&Weights, usize, usize) {
         let (last, others) = self.parts.split_last().expect("checked in `new`");
+        let panels = |part: &Weights| part.rows().div_ceil(LANES);
         for part in others {
-            let panels = part.rows().div_ceil(LANES);
-            if panel < panels {
-                return (part, panel);
+            if panel < panels(part) {
+                return (part, panel, panels(part) - panel);
             }
-            panel -= panels;
+            panel -= panels(part);
         }
-        (last, panel)
+        (last, panel, panels(last) - panel)
     }
 
     /// From panels to rows.
@@ -232,6 +220,26 @@ impl Input {
         Self {
             floats: dense.then(|| FloatTiles::new(x, m, columns)),
             codes: quantized.then(|| CodeTiles::new(x, m, columns)),
+        }
+    }
+
+    /// The panels of `part` from `first` on, as many as `out` [panels][m][LANES] takes.
+    fn times(&self, isa: Isa, part: &Weights, first: usize, m: usize, out: &mut [[f32; LANES]]) {
+        match (part, &self.floats, &self.codes) {
+            (Weights::Dense(matrix), Some(tiles), _) => {
+                for (row, width, x) in tiles.tiles() {
+                    let count = out.len() / m;
+                    matrix.panels(isa, first, count, x, width, &mut out[row..], m);
+                }
+            }
+            (Weights::Quantized(matrix), _, Some(tiles)) => {
+                for (row, width, x) in tiles.tiles() {
+                    for (i, out) in out.chunks_exact_mut(m).enumerate() {
+                        matrix.panel(isa, first + i, x, width, &mut out[row..row + width]);
+                    }
+                }
+            }
+            _ => unreachable!("`new` made what the parts need"),
         }
     }
 }

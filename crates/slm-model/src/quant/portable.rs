@@ -11,31 +11,72 @@ use super::{GROUP, LANES};
 /// Bytes of one step of packed weights: four columns of each lane.
 pub(super) const STEP: usize = 4 * LANES;
 
-/// # Shapes
-/// `panel` [K][LANES], `x` [K][M], `out` [M][LANES].
-pub(super) fn f32_panel<const M: usize>(
-    panel: &[[f32; LANES]],
-    x: &[[f32; M]],
-    out: &mut [[f32; LANES]],
-) {
-    let mut sums = [[0.0f32; LANES]; M];
-    for (w, x) in panel.iter().zip(x) {
-        accumulate(&mut sums, w, x);
-    }
-    out.copy_from_slice(&sums);
+/// Panels of floats [K][LANES] that start `stride` apart.
+#[derive(Clone, Copy)]
+pub struct Panels<'a, T> {
+    /// The first panel and all after it.
+    pub data: &'a [[T; LANES]],
+    /// From the start of a panel to that of the next.
+    pub stride: usize,
 }
 
-/// As [`f32_panel`], for weights in bfloat16.
-pub(super) fn bf16_panel<const M: usize>(
-    panel: &[[u16; LANES]],
+impl<'a, T> Panels<'a, T> {
+    /// The first `N` panels, `columns` long.
+    #[inline(always)]
+    pub(super) fn each<const N: usize>(self, columns: usize) -> [&'a [[T; LANES]]; N] {
+        std::array::from_fn(|i| &self.data[i * self.stride..i * self.stride + columns])
+    }
+
+    /// The panels after the first `count`.
+    pub(super) fn skip(self, count: usize) -> Self {
+        Self {
+            data: &self.data[count * self.stride..],
+            stride: self.stride,
+        }
+    }
+}
+
+/// `N` panels times `M` rows.
+///
+/// # Shapes
+/// `w` [N][K][LANES], `x` [K][M], `out` [N][M][LANES], panels `out_stride` rows apart.
+pub(super) fn f32_panels<const M: usize, const N: usize>(
+    w: Panels<'_, f32>,
     x: &[[f32; M]],
     out: &mut [[f32; LANES]],
+    out_stride: usize,
 ) {
-    let mut sums = [[0.0f32; LANES]; M];
-    for (w, x) in panel.iter().zip(x) {
-        accumulate(&mut sums, &w.map(widen), x);
+    for (panel, out) in w
+        .each::<N>(x.len())
+        .into_iter()
+        .zip(out.chunks_mut(out_stride))
+    {
+        let mut sums = [[0.0f32; LANES]; M];
+        for (w, x) in panel.iter().zip(x) {
+            accumulate(&mut sums, w, x);
+        }
+        out[..M].copy_from_slice(&sums);
     }
-    out.copy_from_slice(&sums);
+}
+
+/// As [`f32_panels`], for weights in bfloat16.
+pub(super) fn bf16_panels<const M: usize, const N: usize>(
+    w: Panels<'_, u16>,
+    x: &[[f32; M]],
+    out: &mut [[f32; LANES]],
+    out_stride: usize,
+) {
+    for (panel, out) in w
+        .each::<N>(x.len())
+        .into_iter()
+        .zip(out.chunks_mut(out_stride))
+    {
+        let mut sums = [[0.0f32; LANES]; M];
+        for (w, x) in panel.iter().zip(x) {
+            accumulate(&mut sums, &w.map(widen), x);
+        }
+        out[..M].copy_from_slice(&sums);
+    }
 }
 
 fn accumulate<const M: usize>(sums: &mut [[f32; LANES]; M], w: &[f32; LANES], x: &[f32; M]) {

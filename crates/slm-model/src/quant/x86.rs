@@ -8,38 +8,40 @@ use std::arch::x86_64::*;
 
 use super::activations::CodeTile;
 use super::isa::{Isa, Level};
-use super::portable::{self, STEP};
+use super::portable::{self, Panels, STEP};
 use super::{GROUP, LANES};
 
-/// As [`portable::f32_panel`], on `isa`.
-pub(super) fn f32_panel<const M: usize>(
+/// As [`portable::f32_panels`], on `isa`.
+pub(super) fn f32_panels<const M: usize, const N: usize>(
     isa: Isa,
-    w: &[[f32; LANES]],
+    w: Panels<'_, f32>,
     x: &[[f32; M]],
     out: &mut [[f32; LANES]],
+    out_stride: usize,
 ) {
     match isa.level() {
-        Level::Portable => portable::f32_panel(w, x, out),
+        Level::Portable => portable::f32_panels::<M, N>(w, x, out, out_stride),
         // SAFETY: an `Isa` is made by detection only, so the machine has what the function enables.
-        Level::Avx2 => unsafe { f32_avx2(w, x, out) },
+        Level::Avx2 => unsafe { f32_avx2::<M, N>(w, x, out, out_stride) },
         // SAFETY: as above.
-        Level::Avx512 => unsafe { f32_avx512(w, x, out) },
+        Level::Avx512 => unsafe { f32_avx512::<M, N>(w, x, out, out_stride) },
     }
 }
 
-/// As [`portable::bf16_panel`], on `isa`.
-pub(super) fn bf16_panel<const M: usize>(
+/// As [`portable::bf16_panels`], on `isa`.
+pub(super) fn bf16_panels<const M: usize, const N: usize>(
     isa: Isa,
-    w: &[[u16; LANES]],
+    w: Panels<'_, u16>,
     x: &[[f32; M]],
     out: &mut [[f32; LANES]],
+    out_stride: usize,
 ) {
     match isa.level() {
-        Level::Portable => portable::bf16_panel(w, x, out),
+        Level::Portable => portable::bf16_panels::<M, N>(w, x, out, out_stride),
         // SAFETY: an `Isa` is made by detection only, so the machine has what the function enables.
-        Level::Avx2 => unsafe { bf16_avx2(w, x, out) },
+        Level::Avx2 => unsafe { bf16_avx2::<M, N>(w, x, out, out_stride) },
         // SAFETY: as above.
-        Level::Avx512 => unsafe { bf16_avx512(w, x, out) },
+        Level::Avx512 => unsafe { bf16_avx512::<M, N>(w, x, out, out_stride) },
     }
 }
 
@@ -93,13 +95,35 @@ macro_rules! in_fours {
 }
 
 #[target_feature(enable = "avx2,fma")]
-fn f32_avx2<const M: usize>(w: &[[f32; LANES]], x: &[[f32; M]], out: &mut [[f32; LANES]]) {
-    in_fours!(f32_rows, M, out, w, x)
+fn f32_avx2<const M: usize, const N: usize>(
+    w: Panels<'_, f32>,
+    x: &[[f32; M]],
+    out: &mut [[f32; LANES]],
+    out_stride: usize,
+) {
+    for (panel, out) in w
+        .each::<N>(x.len())
+        .into_iter()
+        .zip(out.chunks_mut(out_stride))
+    {
+        in_fours!(f32_rows, M, out, panel, x)
+    }
 }
 
 #[target_feature(enable = "avx2,fma")]
-fn bf16_avx2<const M: usize>(w: &[[u16; LANES]], x: &[[f32; M]], out: &mut [[f32; LANES]]) {
-    in_fours!(bf16_rows, M, out, w, x)
+fn bf16_avx2<const M: usize, const N: usize>(
+    w: Panels<'_, u16>,
+    x: &[[f32; M]],
+    out: &mut [[f32; LANES]],
+    out_stride: usize,
+) {
+    for (panel, out) in w
+        .each::<N>(x.len())
+        .into_iter()
+        .zip(out.chunks_mut(out_stride))
+    {
+        in_fours!(bf16_rows, M, out, panel, x)
+    }
 }
 
 #[target_feature(enable = "avx2,fma")]
@@ -313,27 +337,47 @@ fn store_rows<const ROWS: usize>(
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
-fn f32_avx512<const M: usize>(panel: &[[f32; LANES]], x: &[[f32; M]], out: &mut [[f32; LANES]]) {
-    let mut sums = [_mm512_setzero_ps(); M];
-    for (w, x) in panel.iter().zip(x) {
-        let w = load_f32(w);
-        for (sum, x) in sums.iter_mut().zip(x) {
-            *sum = _mm512_fmadd_ps(w, _mm512_set1_ps(*x), *sum);
+fn f32_avx512<const M: usize, const N: usize>(
+    w: Panels<'_, f32>,
+    x: &[[f32; M]],
+    out: &mut [[f32; LANES]],
+    out_stride: usize,
+) {
+    let panels = w.each::<N>(x.len());
+    let mut sums = [[_mm512_setzero_ps(); M]; N];
+    for (k, x) in x.iter().enumerate() {
+        for (sums, panel) in sums.iter_mut().zip(&panels) {
+            let w = load_f32(&panel[k]);
+            for (sum, x) in sums.iter_mut().zip(x) {
+                *sum = _mm512_fmadd_ps(w, _mm512_set1_ps(*x), *sum);
+            }
         }
     }
-    store(&sums, out);
+    for (sums, out) in sums.iter().zip(out.chunks_mut(out_stride)) {
+        store(sums, out);
+    }
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
-fn bf16_avx512<const M: usize>(panel: &[[u16; LANES]], x: &[[f32; M]], out: &mut [[f32; LANES]]) {
-    let mut sums = [_mm512_setzero_ps(); M];
-    for (w, x) in panel.iter().zip(x) {
-        let w = load_bf16(w);
-        for (sum, x) in sums.iter_mut().zip(x) {
-            *sum = _mm512_fmadd_ps(w, _mm512_set1_ps(*x), *sum);
+fn bf16_avx512<const M: usize, const N: usize>(
+    w: Panels<'_, u16>,
+    x: &[[f32; M]],
+    out: &mut [[f32; LANES]],
+    out_stride: usize,
+) {
+    let panels = w.each::<N>(x.len());
+    let mut sums = [[_mm512_setzero_ps(); M]; N];
+    for (k, x) in x.iter().enumerate() {
+        for (sums, panel) in sums.iter_mut().zip(&panels) {
+            let w = load_bf16(&panel[k]);
+            for (sum, x) in sums.iter_mut().zip(x) {
+                *sum = _mm512_fmadd_ps(w, _mm512_set1_ps(*x), *sum);
+            }
         }
     }
-    store(&sums, out);
+    for (sums, out) in sums.iter().zip(out.chunks_mut(out_stride)) {
+        store(sums, out);
+    }
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
