@@ -2,6 +2,7 @@
 //!
 //! It does not compare the file with the leaf's answers.
 
+use super::contradictions::contradictions;
 use super::fields::{Fields, Page, child, excerpt, ticked};
 use super::schema;
 use crate::codes::Code;
@@ -89,7 +90,7 @@ fn json_output(page: &mut Page, node: &Node, path: &str) -> Option<Output> {
 }
 
 fn report_contradictions(page: &mut Page, node: &Node, path: &str, schema: &Value) {
-    for found in schema::contradictions(schema) {
+    for found in contradictions(schema) {
         let (at, yaml_path) = place(node, path, &found.pointer);
         let hint = "mend the schema; answers are checked, constrained and scored by it";
         page.fault(at.span, Code::Schema, &yaml_path, found.message, hint);
@@ -304,20 +305,23 @@ fn slot(page: &mut Page, node: &Node, path: &str) -> Option<Slot> {
             }
             Some(Slot::Values(values))
         }
-        "pattern" => page.text(node, &path, "`pattern`").and_then(|text| {
-            if text.text.contains(['#', '@', '?']) {
-                return Some(Slot::Pattern(text.text.to_string()));
-            }
-            let message = format!(
-                "the pattern `{}` has nothing that varies",
-                excerpt(text.text)
-            );
-            let hint = "`#` is a digit, `@` an upper-case letter, `?` a lower-case letter";
-            page.fault(text.span, Code::Slot, &path, message, hint);
-            None
-        }),
+        "pattern" => slot_pattern(page, node, &path),
         _ => slot_kind(page, node, &path),
     }
+}
+
+fn slot_pattern(page: &mut Page, node: &Node, path: &str) -> Option<Slot> {
+    let text = page.text(node, path, "`pattern`")?;
+    if text.text.contains(['#', '@', '?']) {
+        return Some(Slot::Pattern(text.text.to_string()));
+    }
+    let message = format!(
+        "the pattern `{}` has nothing that varies",
+        excerpt(text.text)
+    );
+    let hint = "`#` is a digit, `@` an upper-case letter, `?` a lower-case letter";
+    page.fault(text.span, Code::Slot, path, message, hint);
+    None
 }
 
 fn slot_kind(page: &mut Page, node: &Node, path: &str) -> Option<Slot> {

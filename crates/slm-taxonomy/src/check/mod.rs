@@ -4,6 +4,7 @@
 
 mod answers;
 mod attribution;
+mod contradictions;
 mod document;
 mod duplicates;
 mod extension;

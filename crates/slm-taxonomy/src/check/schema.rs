@@ -10,13 +10,10 @@ use crate::suggest::nearest;
 use serde_json::{Map, Value};
 
 /// How deep references and nesting are followed.
-const MAX_DEPTH: usize = 64;
+pub(super) const MAX_DEPTH: usize = 64;
 /// How many sub-schemas are visited for one value, so that alternatives that refer to
 /// themselves cannot multiply without end.
 const MAX_VISITS: usize = 20_000;
-const TYPES: [&str; 7] = [
-    "object", "array", "string", "integer", "number", "boolean", "null",
-];
 
 /// A value that does not fit, by JSON pointer.
 #[derive(Debug, Clone, PartialEq)]
@@ -44,13 +41,6 @@ pub(super) fn field<'s>(root: &'s Value, pointer: &str) -> Option<&'s Value> {
         .map(|step| step.replace("~1", "/").replace("~0", "~"))
         .collect();
     find(root, root, &steps, 0, &mut 0)
-}
-
-/// What in a schema no answer can satisfy, by JSON pointer into the schema.
-pub(super) fn contradictions(schema: &Value) -> Vec<Misfit> {
-    let mut found = Vec::new();
-    inspect(schema, schema, "", 0, &mut found);
-    found
 }
 
 struct Check<'s> {
@@ -241,12 +231,14 @@ const LENGTH: [&str; 3] = ["minLength", "maxLength", "length"];
 const RANGE: [&str; 3] = ["minimum", "maximum", "value"];
 const COUNT: [&str; 3] = ["minItems", "maxItems", "count of items"];
 
-fn required(rules: &Map<String, Value>) -> impl Iterator<Item = &str> {
+/// The fields that a schema requires.
+pub(super) fn required(rules: &Map<String, Value>) -> impl Iterator<Item = &str> {
     let names = rules.get("required").and_then(Value::as_array);
     names.into_iter().flatten().filter_map(Value::as_str)
 }
 
-fn resolve<'s>(root: &'s Value, reference: &Value) -> Option<&'s Value> {
+/// The sub-schema that a local `$ref` names.
+pub(super) fn resolve<'s>(root: &'s Value, reference: &Value) -> Option<&'s Value> {
     root.pointer(reference.as_str()?.strip_prefix('#')?)
 }
 
@@ -278,7 +270,8 @@ pub(super) fn type_of(value: &Value) -> &'static str {
     }
 }
 
-fn escape(name: &str) -> String {
+/// A field's name as a step of a JSON pointer.
+pub(super) fn escape(name: &str) -> String {
     name.replace('~', "~0").replace('/', "~1")
 }
 
@@ -317,74 +310,6 @@ fn find<'s>(
         }
     }
     None
-}
-
-fn inspect(root: &Value, schema: &Value, at: &str, depth: usize, found: &mut Vec<Misfit>) {
-    let Some(rules) = schema.as_object() else {
-        return;
-    };
-    if depth > MAX_DEPTH {
-        return;
-    }
-    let mut misfit = |message: String| {
-        found.push(Misfit {
-            pointer: at.to_string(),
-            message,
-        });
-    };
-    let types = match rules.get("type") {
-        Some(Value::String(name)) => vec![name.as_str()],
-        Some(Value::Array(names)) => names.iter().filter_map(Value::as_str).collect(),
-        Some(other) => {
-            misfit(format!("`type` is {}, not a name", type_of(other)));
-            Vec::new()
-        }
-        None => Vec::new(),
-    };
-    for name in types.iter().filter(|name| !TYPES.contains(*name)) {
-        let near =
-            nearest(name, TYPES).map_or(String::new(), |near| format!("; did you mean `{near}`?"));
-        misfit(format!("`{}` is not a type{near}", excerpt(name)));
-    }
-    match rules.get("enum") {
-        Some(Value::Array(allowed)) if !allowed.is_empty() => {}
-        Some(_) => misfit("`enum` is not a list with at least one value".into()),
-        None => {}
-    }
-    if let Some(reference) = rules.get("$ref").filter(|r| resolve(root, r).is_none()) {
-        misfit(format!(
-            "`$ref` to {reference} leads nowhere in this schema"
-        ));
-    }
-    let properties = rules.get("properties").and_then(Value::as_object);
-    if rules.get("additionalProperties") == Some(&Value::Bool(false)) {
-        for name in required(rules) {
-            if !properties.is_some_and(|p| p.contains_key(name)) {
-                misfit(format!(
-                    "`{name}` is required, but not among the `properties`"
-                ));
-            }
-        }
-    }
-    for (name, property) in properties.into_iter().flatten() {
-        let at = format!("{at}/properties/{}", escape(name));
-        inspect(root, property, &at, depth + 1, found);
-    }
-    if let Some(items) = rules.get("items") {
-        inspect(root, items, &format!("{at}/items"), depth + 1, found);
-    }
-    for keyword in ["anyOf", "oneOf", "allOf"] {
-        let schemas = rules.get(keyword).and_then(Value::as_array);
-        for (index, schema) in schemas.into_iter().flatten().enumerate() {
-            inspect(
-                root,
-                schema,
-                &format!("{at}/{keyword}/{index}"),
-                depth + 1,
-                found,
-            );
-        }
-    }
 }
 
 #[cfg(test)]
@@ -460,18 +385,5 @@ mod tests {
         let doubling = json!({"anyOf": [{"$ref": "#"}, {"$ref": "#"}], "type": "string"});
         assert!(!misfits(&doubling, &json!(1)).is_empty());
         assert_eq!(field(&doubling, "/b"), None);
-    }
-
-    #[test]
-    fn contradictions_of_a_schema_are_found() {
-        let schema = json!({
-            "type": "objekt",
-            "properties": {"a": {"enum": []}},
-            "required": ["b"],
-            "additionalProperties": false,
-        });
-        let found = contradictions(&schema);
-        let pointers: Vec<&str> = found.iter().map(|m| m.pointer.as_str()).collect();
-        assert_eq!(pointers, ["", "", "/properties/a"]);
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! The parser notices some errors only at the next line. It knows lines, not YAML.
 
-use super::parse::Fault;
+use super::fault::Fault;
 use crate::source::{Source, Span};
 
 /// The fault at the place where it was made.

@@ -3,13 +3,15 @@
 //! Scalars keep their text and the type that the file's reader would give them. The tree
 //! knows nothing of taxonomies.
 
+mod fault;
 mod locate;
 mod parse;
 mod recover;
 mod resolve;
 mod syntax_hint;
 
-pub use parse::{Fault, FaultKind, Limits, Parsed};
+pub use fault::{Fault, FaultKind};
+pub use parse::{Limits, Parsed};
 pub use recover::parse;
 pub use resolve::Flavor;
 

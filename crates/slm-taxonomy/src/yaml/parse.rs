@@ -3,7 +3,8 @@
 //! The parser's events are gathered on a stack of our own, so that neither nesting nor
 //! aliases can exhaust the machine. It does not know which keys a file may have.
 
-use super::{Entry, Flavor, Node, Scalar, ScalarKind, Value, syntax_hint};
+use super::fault::{self, Fault};
+use super::{Entry, Flavor, Node, Scalar, ScalarKind, Value};
 use crate::source::{Position, Span};
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, Tag};
 use std::borrow::Cow;
@@ -37,34 +38,6 @@ pub struct Parsed {
     pub root: Option<Node>,
     /// What is wrong with the YAML itself.
     pub faults: Vec<Fault>,
-}
-
-/// A fault of the YAML itself.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Fault {
-    /// What sort of fault it is.
-    pub kind: FaultKind,
-    /// Where it is.
-    pub span: Span,
-    /// What is wrong.
-    pub message: String,
-    /// What to do.
-    pub hint: String,
-}
-
-/// The sorts of faults a YAML text may have.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum FaultKind {
-    /// The text is not YAML.
-    Syntax,
-    /// A limit is exceeded.
-    Limit,
-    /// More than one document.
-    SeveralDocuments,
-    /// A key stands twice in one mapping.
-    DuplicateKey,
-    /// A tag, or a key, of a kind that is not supported.
-    Unsupported,
 }
 
 /// Reads one YAML document up to its first syntax error. A broken text yields no tree, and
@@ -142,12 +115,14 @@ impl Builder {
 
     fn run<'t>(&mut self, parser: &mut impl Iterator<Item = ParserItem<'t>>) -> Result<(), Fault> {
         for item in parser {
-            let (event, span) = item.map_err(|error| syntax_fault(&error))?;
+            let (event, span) = item.map_err(|error| {
+                fault::syntax(error.info(), spanned(*error.marker(), *error.marker()))
+            })?;
             match event {
                 Event::DocumentStart(_) => {
                     self.documents += 1;
                     if self.documents > 1 {
-                        return Err(several_documents(span.start));
+                        return Err(fault::several_documents(spanned(span.start, span.start)));
                     }
                 }
                 Event::Scalar(text, style, anchor, tag) => {
@@ -227,7 +202,8 @@ impl Builder {
             "null" => ScalarKind::Null,
             "bool" | "timestamp" => self.flavor.resolve(text),
             _ => {
-                self.faults.push(unsupported_tag(tag, span));
+                self.faults
+                    .push(fault::unsupported_tag(&tag.to_string(), span));
                 ScalarKind::String
             }
         }
@@ -237,15 +213,17 @@ impl Builder {
         if let Some(tag) = tag {
             let core = tag.is_yaml_core_schema() && tag.suffix == allowed;
             if !core {
-                self.faults
-                    .push(unsupported_tag(&tag, spanned(start, start)));
+                self.faults.push(fault::unsupported_tag(
+                    &tag.to_string(),
+                    spanned(start, start),
+                ));
             }
         }
     }
 
     fn open(&mut self, start: Marker, anchor: usize, content: Content) -> Result<(), Fault> {
         if self.stack.len() >= self.limits.depth {
-            return Err(self.too_deep(spanned(start, start)));
+            return Err(fault::too_deep(&self.limits, spanned(start, start)));
         }
         let (nodes_before, bytes_before) = (self.nodes, self.bytes);
         self.charge(1, 0, spanned(start, start))?;
@@ -303,16 +281,11 @@ impl Builder {
 
     fn alias(&mut self, anchor: usize, span: Span) -> Result<(), Fault> {
         let Some(anchored) = self.anchors.get(&anchor) else {
-            return Err(Fault {
-                kind: FaultKind::Limit,
-                span,
-                message: "this alias stands within its own anchor".into(),
-                hint: "write the value out; a taxonomy needs no anchors".into(),
-            });
+            return Err(fault::own_anchor(span));
         };
         let (nodes, bytes, depth) = (anchored.nodes, anchored.bytes, anchored.depth);
         if self.stack.len() + depth > self.limits.depth {
-            return Err(self.too_deep(span));
+            return Err(fault::too_deep(&self.limits, span));
         }
         self.charge(nodes, bytes, span)?;
         let node = match self.anchors.get(&anchor) {
@@ -343,12 +316,13 @@ impl Builder {
                 None => match node.value {
                     Value::Scalar(scalar) => {
                         if !seen.insert(scalar.text.clone()) {
-                            self.faults.push(duplicate_key(&scalar.text, node.span));
+                            self.faults
+                                .push(fault::duplicate_key(&scalar.text, node.span));
                         }
                         *key = Some((scalar.text, node.span));
                     }
                     _ => {
-                        self.faults.push(unsupported_key(node.span));
+                        self.faults.push(fault::unsupported_key(node.span));
                         *key = Some((String::new(), node.span));
                     }
                 },
@@ -361,28 +335,9 @@ impl Builder {
         self.nodes += nodes;
         self.bytes += bytes;
         if self.nodes > self.limits.nodes || self.bytes > self.limits.text_bytes {
-            return Err(Fault {
-                kind: FaultKind::Limit,
-                span,
-                message: format!(
-                    "the file holds more than {} values or {} MiB of text, aliases expanded",
-                    self.limits.nodes,
-                    self.limits.text_bytes / 1024 / 1024
-                ),
-                hint: "split the leaf, and write values out instead of repeating them by aliases"
-                    .into(),
-            });
+            return Err(fault::too_large(&self.limits, span));
         }
         Ok(())
-    }
-
-    fn too_deep(&self, span: Span) -> Fault {
-        Fault {
-            kind: FaultKind::Limit,
-            span,
-            message: format!("values are nested more than {} deep", self.limits.depth),
-            hint: "a leaf needs five levels; quote a text that begins with `[` or `{`".into(),
-        }
     }
 }
 
@@ -399,51 +354,5 @@ fn spanned(start: Marker, end: Marker) -> Span {
     Span {
         start: position(start),
         end: position(end),
-    }
-}
-
-fn syntax_fault(error: &saphyr_parser::ScanError) -> Fault {
-    let (message, hint) = syntax_hint::for_message(error.info());
-    Fault {
-        kind: FaultKind::Syntax,
-        span: spanned(*error.marker(), *error.marker()),
-        message,
-        hint: hint.into(),
-    }
-}
-
-fn several_documents(start: Marker) -> Fault {
-    Fault {
-        kind: FaultKind::SeveralDocuments,
-        span: spanned(start, start),
-        message: "a second YAML document begins here".into(),
-        hint: "keep one document per file, and remove this `---`".into(),
-    }
-}
-
-fn duplicate_key(key: &str, span: Span) -> Fault {
-    Fault {
-        kind: FaultKind::DuplicateKey,
-        span,
-        message: format!("the key `{key}` stands twice in the same mapping"),
-        hint: "remove one; readers silently keep only the last".into(),
-    }
-}
-
-fn unsupported_tag(tag: &Tag, span: Span) -> Fault {
-    Fault {
-        kind: FaultKind::Unsupported,
-        span,
-        message: format!("the tag `{}{}` is not supported", tag.handle, tag.suffix),
-        hint: "remove the tag, or quote a text that begins with `!`".into(),
-    }
-}
-
-fn unsupported_key(span: Span) -> Fault {
-    Fault {
-        kind: FaultKind::Unsupported,
-        span,
-        message: "a list or mapping cannot be a key".into(),
-        hint: "use a plain word as key".into(),
     }
 }

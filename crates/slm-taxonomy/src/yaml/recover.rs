@@ -4,8 +4,8 @@
 //! the meaning in doubt, the tree is given up and only further syntax errors are looked
 //! for. It does not know which keys a file may have.
 
-use super::parse::{Fault, FaultKind, Limits, Parsed, parse_once};
-use super::{Flavor, locate};
+use super::parse::{Limits, Parsed, parse_once};
+use super::{Fault, FaultKind, Flavor, locate};
 use crate::source::Source;
 
 /// How many syntax errors of one file are looked for.
@@ -15,52 +15,45 @@ const MAX_ERRORS: usize = 20;
 /// yields no tree.
 pub fn parse(source: &Source, flavor: Flavor, limits: Limits) -> Parsed {
     let mut parsed = parse_once(&source.text, flavor, limits);
-    if !ends_in_syntax_error(&parsed) {
+    if !parsed.faults.iter().any(is_syntax) {
         return parsed;
     }
     let mut text = Patched::new(source);
-    let mut errors = Vec::new();
-    loop {
-        let error = parsed
-            .faults
-            .pop()
-            .map(|fault| locate::refine(fault, source));
-        let line = error.as_ref().map_or(0, |error| error.span.start.line);
-        errors.extend(error);
-        let progress = errors.len() < MAX_ERRORS && text.mend(line);
-        if !progress {
-            parsed.root = None;
+    let mut errors: Vec<Fault> = Vec::new();
+    while let Some(error) = pop_syntax_error(&mut parsed, source) {
+        let line = error.span.start.line;
+        // An error at or above a mended line comes from the mending, not from the author.
+        if errors
+            .last()
+            .is_some_and(|last| line <= last.span.start.line)
+        {
+            text.in_doubt = true;
+            break;
+        }
+        errors.push(error);
+        if errors.len() == MAX_ERRORS || !text.mend(line) {
+            text.in_doubt = true;
             break;
         }
         parsed = parse_once(&text.joined(), flavor, limits);
-        if !ends_in_syntax_error(&parsed) {
-            break;
-        }
-        // A second error at or above a mended line comes from the mending, not the author.
-        let next = parsed
-            .faults
-            .last()
-            .cloned()
-            .map(|f| locate::refine(f, source));
-        if next.is_some_and(|fault| fault.span.start.line <= line) {
-            parsed.faults.pop();
-            parsed.root = None;
-            break;
-        }
-    }
-    if text.in_doubt {
-        parsed.root = None;
     }
     errors.append(&mut parsed.faults);
     Parsed {
-        root: parsed.root,
+        root: parsed.root.filter(|_| !text.in_doubt),
         faults: errors,
     }
 }
 
-fn ends_in_syntax_error(parsed: &Parsed) -> bool {
-    let is_syntax = |fault: &Fault| fault.kind == FaultKind::Syntax;
-    parsed.root.is_none() && parsed.faults.last().is_some_and(is_syntax)
+fn is_syntax(fault: &Fault) -> bool {
+    fault.kind == FaultKind::Syntax
+}
+
+/// The syntax error at which reading ended, at the place where it was made.
+fn pop_syntax_error(parsed: &mut Parsed, source: &Source) -> Option<Fault> {
+    let last = parsed
+        .faults
+        .pop_if(|fault| fault.kind == FaultKind::Syntax)?;
+    Some(locate::refine(last, source))
 }
 
 /// The file's lines, with those at fault mended.
