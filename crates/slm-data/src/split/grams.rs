@@ -139,7 +139,7 @@ impl NearDuplicates {
 
     fn prefix(&self, set: &[u64]) -> Vec<u64> {
         let mut rare = set.to_vec();
-        rare.sort_by_key(|g| (self.frequency.get(g).copied().unwrap_or(0), *g));
+        rare.sort_by_cached_key(|g| (self.frequency.get(g).copied().unwrap_or(0), *g));
         // The tolerance keeps rounding from shortening the prefix.
         let needed = (self.threshold * set.len() as f64 - 1e-9).ceil() as usize;
         rare.truncate((set.len() + 1).saturating_sub(needed.max(1)));

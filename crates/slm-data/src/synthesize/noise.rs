@@ -20,7 +20,8 @@ pub(crate) fn change_case(text: &mut Text, rng: &mut ChaCha8Rng) -> bool {
     text.join() != before
 }
 
-/// Drops or repeats a mark, or drops the commas.
+/// Drops or repeats the last mark, or drops the commas or the apostrophes of
+/// `don't` and its like.
 pub(crate) fn change_punctuation(text: &mut Text, rng: &mut ChaCha8Rng) -> bool {
     let before = text.join();
     match rng.random_range(0..4) {
@@ -31,7 +32,7 @@ pub(crate) fn change_punctuation(text: &mut Text, rng: &mut ChaCha8Rng) -> bool 
             .for_each(|piece| *piece = piece.replace(", ", " ")),
         _ => text
             .free_mut()
-            .for_each(|piece| *piece = piece.replace("'", "")),
+            .for_each(|piece| *piece = piece.replace("n't", "nt")),
     }
     text.join() != before
 }

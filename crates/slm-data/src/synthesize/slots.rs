@@ -77,11 +77,12 @@ impl Template {
         let find = |text: &str| -> Vec<Vec<Occurrence>> {
             slots.iter().map(|s| occurrences(text, &s.old)).collect()
         };
-        let shown = Shown {
+        let mut shown = Shown {
             question: find(texts[0]),
             context: find(texts[1]),
         };
         freeze(&mut slots, &shown, texts, &answer);
+        shown.forget_closed(&slots);
         let skeleton = skeleton(&answer, &slots, &shown);
         for (n, slot) in slots.iter_mut().enumerate() {
             slot.forms = shown.of(n).map(|o| o.form).collect();
@@ -181,6 +182,18 @@ impl Template {
 }
 
 impl Shown {
+    /// A label need not be in the text, so its word may be paraphrased there.
+    fn forget_closed(&mut self, slots: &[SlotValue]) {
+        for (n, _) in slots
+            .iter()
+            .enumerate()
+            .filter(|(_, s)| s.frozen == Some(CLOSED))
+        {
+            self.question[n].clear();
+            self.context[n].clear();
+        }
+    }
+
     /// Where a slot is shown, in the question first.
     pub fn of(&self, slot: usize) -> impl Iterator<Item = &Occurrence> {
         self.question[slot].iter().chain(&self.context[slot])
@@ -276,7 +289,7 @@ fn answer_words(answer: &Value) -> BTreeSet<String> {
 fn skeleton(answer: &Value, slots: &[SlotValue], shown: &Shown) -> Value {
     let mut skeleton = answer.clone();
     for (n, slot) in slots.iter().enumerate() {
-        if shown.of(n).next().is_some() && slot.frozen != Some(CLOSED) {
+        if shown.of(n).next().is_some() {
             for place in slot.pointers.iter() {
                 if let Some(value) = skeleton.pointer_mut(place) {
                     *value = Value::String("\u{0}shown".into());

@@ -152,6 +152,33 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(150))]
+    #[test]
+    fn no_text_makes_the_teacher_panic_or_lie(
+        before in "\\PC{0,12}", value in "[ -~é]{1,8}|\\PC{1,5}|[0-9]{4}-[0-9]{2}-[0-9]{2}", after in "\\PC{0,12}",
+        context in prop::option::of("\\PC{0,30}"), number in any::<i64>(), kind in 0usize..10, seed: u64,
+    ) {
+        let mut leaf = support();
+        leaf.output = Output::Json { schema: json!({}) };
+        leaf.slots = vec![("/a".into(), Slot::Kind(SlotKind::ALL[kind].1)), ("/n".into(), Slot::Kind(SlotKind::Integer))];
+        let answer = json!({"a": value, "n": number, "list": [value]}).to_string();
+        leaf.seeds = vec![seed_with(&format!("{before} {value} {number} {after}"), context, &answer)];
+        let made = GrammarTeacher::default().synthesize(&leaf, &request(15, seed)).unwrap();
+        for sample in &made.samples {
+            let answer: Value = serde_json::from_str(sample.answer().unwrap()).unwrap();
+            prop_assert_eq!(&answer["a"], &answer["list"][0]);
+        }
+    }
+}
+
+fn seed_with(question: &str, context: Option<String>, answer: &str) -> Seed {
+    Seed {
+        context,
+        ..seed(0, question, answer)
+    }
+}
+
 #[test]
 fn the_same_request_gives_the_same_rows_and_more_rows_extend_them() {
     let teacher = GrammarTeacher::default();
@@ -261,6 +288,98 @@ fn values_that_cannot_be_replaced_cleanly_stay() {
         };
         assert_eq!(answer["product"], expected);
     }
+}
+
+#[test]
+fn the_word_of_a_label_may_be_paraphrased() {
+    let mut leaf = support();
+    leaf.paraphrases = vec![vec!["billing".into(), "charging".into()]];
+    leaf.seeds = vec![seed(
+        0,
+        "A billing matter about the Lumen Lamp",
+        r#"{"kind":"billing","product":"Lumen Lamp","order":null}"#,
+    )];
+    let made = GrammarTeacher::default()
+        .synthesize(&leaf, &request(30, 4))
+        .unwrap();
+    let charging = made
+        .samples
+        .iter()
+        .filter(|s| s.question().unwrap().contains("charging matter"));
+    assert!(charging.clone().count() > 3);
+    assert!(
+        charging
+            .clone()
+            .all(|s| s.answer().unwrap().contains(r#""kind":"billing""#))
+    );
+}
+
+#[test]
+fn test_rows_show_values_that_training_rows_never_do() {
+    let mut leaf = support();
+    let pool: Vec<String> = (0..40)
+        .map(|n| format!("Gadget {}{n}", char::from(b'A' + n % 26)))
+        .collect();
+    leaf.slots[0].1 = Slot::Values(pool.clone());
+    let made = synthesize_split(&GrammarTeacher::default(), &[leaf], &settings(400, 5)).unwrap();
+    let shown = |rows: &[Sample]| -> BTreeSet<String> {
+        pool.iter()
+            .filter(|v| {
+                rows.iter()
+                    .any(|s| s.answer().unwrap().contains(&format!("\"{v}\"")))
+            })
+            .cloned()
+            .collect()
+    };
+    let (train, test) = (shown(&made.train), shown(&made.test));
+    assert_eq!(train.len(), 30, "three values in four are for training");
+    assert!(test.difference(&train).count() >= 5 && test.intersection(&train).count() >= 5);
+}
+
+#[test]
+fn calls_change_in_text_and_arguments() {
+    let mut leaf = support();
+    leaf.label_field = None;
+    leaf.output = Output::Calls {
+        tools: vec![
+            json!({"type": "function", "function": {"name": "book", "parameters": {
+                "type": "object", "required": ["city", "nights"],
+                "properties": {"city": {"type": "string"}, "nights": {"type": "integer"}, "board": {"enum": ["full", "none"]}}
+            }}}),
+        ],
+    };
+    leaf.slots = vec![
+        ("/city".into(), Slot::Kind(SlotKind::City)),
+        ("/0/arguments/nights".into(), Slot::Kind(SlotKind::Integer)),
+    ];
+    leaf.seeds = vec![seed(
+        0,
+        "Please book 3 nights in Rome with full board",
+        r#"[{"name":"book","arguments":{"city":"Rome","nights":3,"board":"full"}}]"#,
+    )];
+    let made = GrammarTeacher::default()
+        .synthesize(&leaf, &request(40, 4))
+        .unwrap();
+    let mut cities = BTreeSet::new();
+    for sample in &made.samples {
+        let answer: Value = serde_json::from_str(sample.answer().unwrap()).unwrap();
+        assert_eq!(
+            (&answer[0]["name"], &answer[0]["arguments"]["board"]),
+            (&json!("book"), &json!("full"))
+        );
+        let (city, nights) = (
+            &answer[0]["arguments"]["city"],
+            &answer[0]["arguments"]["nights"],
+        );
+        let text = sample.question().unwrap();
+        assert!(
+            text.contains(city.as_str().unwrap()) && text.contains(&format!("{nights} ")),
+            "{text} {answer}"
+        );
+        assert!(sample.tools.is_some());
+        cities.insert(city.to_string());
+    }
+    assert!(cities.len() > 10);
 }
 
 #[test]
