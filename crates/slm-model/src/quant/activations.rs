@@ -2,7 +2,7 @@
 //!
 //! Each row is cut and quantized by itself, so what becomes of it does not depend on the others.
 
-use super::{GROUP, MAX_TILE};
+use super::{GROUP, LANES, MAX_TILE};
 
 /// Widths of the tiles that `rows` rows are cut into: as many of [`MAX_TILE`] as fit, then powers
 /// of two.
@@ -127,16 +127,19 @@ impl CodeTiles {
     #[inline(always)]
     fn quantize_row(&mut self, row: &[f32], first: usize, width: usize, m: usize) {
         let steps = GROUP / 4;
-        for (g, values) in row.chunks(GROUP).enumerate() {
-            let mut padded = [0.0; GROUP];
-            padded[..values.len()].copy_from_slice(values);
-            let (codes, scale) = quantize_group(&padded);
-            let place = (first * self.groups) + g * width + m;
+        let (whole, rest) = row.as_chunks::<GROUP>();
+        let mut last = [0.0; GROUP];
+        last[..rest.len()].copy_from_slice(rest);
+        let last = (!rest.is_empty()).then_some(&last);
+        for (g, values) in whole.iter().chain(last).enumerate() {
+            let (codes, scale) = quantize_group(values);
+            let place = first * self.groups + g * width + m;
             self.scales[place] = scale;
-            self.sums[place] = codes.iter().map(|c| i32::from(*c)).sum();
-            let start = first * self.groups * steps + g * steps * width + m;
-            for (step, four) in codes.as_chunks::<4>().0.iter().enumerate() {
-                self.codes[start + step * width] = *four;
+            self.sums[place] = codes.iter().map(|code| i32::from(*code)).sum();
+            let start = (first * self.groups + g * width) * steps + m;
+            let places = self.codes[start..].iter_mut().step_by(width);
+            for (place, four) in places.zip(codes.as_chunks::<4>().0) {
+                *place = *four;
             }
         }
     }
@@ -158,7 +161,8 @@ impl CodeTiles {
     }
 }
 
-/// Adding and subtracting 1.5 * 2^23 rounds a small float to the nearest integer, ties to even.
+/// Adding 1.5 * 2^23 to a small float rounds it to the nearest integer, ties to even, and leaves
+/// that integer in the low bits.
 const ROUND: f32 = 12_582_912.0;
 
 /// Groups below this are zero: the inverse of their scale would overflow.
@@ -166,16 +170,36 @@ const SMALLEST: f32 = 1e-30;
 
 #[inline(always)]
 fn quantize_group(values: &[f32; GROUP]) -> ([i8; GROUP], f32) {
-    let largest = values
-        .iter()
-        .fold(0.0f32, |largest, v| largest.max(v.abs()));
+    let largest = largest_magnitude(values);
     if largest < SMALLEST {
         return ([0; GROUP], 0.0);
     }
-    let scale = largest / 127.0;
     let inverse = 127.0 / largest;
-    let codes = values.map(|v| ((v * inverse + ROUND) - ROUND).clamp(-127.0, 127.0) as i8);
-    (codes, scale)
+    let mut codes = [0i8; GROUP];
+    for (code, value) in codes.iter_mut().zip(values) {
+        *code = ((value * inverse).clamp(-127.0, 127.0) + ROUND).to_bits() as i8;
+    }
+    (codes, largest / 127.0)
+}
+
+/// In lanes, which the compiler makes a vector of; no order can change a largest.
+#[inline(always)]
+fn largest_magnitude(values: &[f32; GROUP]) -> f32 {
+    let larger = |a: f32, b: f32| if b > a { b } else { a };
+    let mut lanes = [0.0f32; LANES];
+    for chunk in values.as_chunks::<LANES>().0 {
+        for (lane, value) in lanes.iter_mut().zip(chunk) {
+            *lane = larger(*lane, value.abs());
+        }
+    }
+    let mut width = LANES;
+    while width > 1 {
+        width /= 2;
+        for i in 0..width {
+            lanes[i] = larger(lanes[i], lanes[i + width]);
+        }
+    }
+    lanes[0]
 }
 
 #[cfg(test)]

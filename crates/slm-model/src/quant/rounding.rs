@@ -20,6 +20,10 @@ const TARGETS: [f32; 12] = [
     7.0, 7.25, 7.5, 8.0, 8.5, 9.0, -7.25, -7.5, -7.75, -8.0, -8.5, -9.0,
 ];
 
+/// Adding 1.5 * 2^23 to a small float rounds it to the nearest integer, ties to even, and leaves
+/// that integer in the low bits.
+const ROUND: f32 = 12_582_912.0;
+
 /// The least scale that is not taken for zero; bfloat16 has f32's range.
 const SMALLEST: f32 = 1e-36;
 
@@ -33,7 +37,7 @@ impl Rounding {
         let half = self.bits.half() as f32;
         let inverse = 1.0 / scale;
         for (code, value) in codes.iter_mut().zip(values) {
-            *code = (value * inverse).round_ties_even().clamp(-half, half - 1.0) as i8;
+            *code = ((value * inverse).clamp(-half, half - 1.0) + ROUND).to_bits() as i8;
         }
     }
 }
