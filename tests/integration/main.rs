@@ -1,5 +1,11 @@
 //! The `slm` binary from the outside: what it prints, what it writes, how it ends.
 
 mod arguments;
+mod bad_input;
+mod data;
+mod eval;
+mod frontier;
+mod pipeline;
 mod repository;
 mod run;
+mod taxonomy;

@@ -27,7 +27,10 @@ fn sources() -> Vec<PathBuf> {
 }
 
 fn shown(path: &Path) -> String {
-    path.strip_prefix(repository()).unwrap_or(path).display().to_string()
+    path.strip_prefix(repository())
+        .unwrap_or(path)
+        .display()
+        .to_string()
 }
 
 #[test]
@@ -75,5 +78,9 @@ fn every_licence_is_on_the_list() {
         .arg(repository().join("scripts/check-licenses"))
         .output()
         .unwrap();
-    assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+    assert!(
+        run.status.success(),
+        "{}",
+        String::from_utf8_lossy(&run.stderr)
+    );
 }

@@ -2,7 +2,6 @@
 //!
 //! Does not know any command.
 
-use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -56,14 +55,17 @@ impl Place {
     }
 
     /// The binary, ready to run here.
-    pub fn command(&self, arguments: &[impl AsRef<OsStr>]) -> Command {
+    pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_slm"));
-        command.args(arguments).current_dir(self.path()).env("NO_COLOR", "1");
+        command
+            .args(arguments)
+            .current_dir(self.path())
+            .env("NO_COLOR", "1");
         command
     }
 
     /// Runs the binary to its end.
-    pub fn slm(&self, arguments: &[impl AsRef<OsStr>]) -> Ended {
+    pub fn slm(&self, arguments: &[&str]) -> Ended {
         ended(&mut self.command(arguments))
     }
 }
@@ -82,7 +84,11 @@ impl Ended {
     /// Asserts that the run failed with exactly this on stderr, and no data.
     #[track_caller]
     pub fn fails(&self, code: i32, stderr: &str) {
-        assert_eq!((self.code, self.stderr.as_str()), (code, stderr), "{self:?}");
+        assert_eq!(
+            (self.code, self.stderr.as_str()),
+            (code, stderr),
+            "{self:?}"
+        );
         assert_eq!(self.stdout, "");
     }
 

@@ -7,7 +7,6 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands;
-use crate::device::Device;
 use crate::terminal::Format;
 
 /// From a taxonomy written by domain experts to a small language model that does their
@@ -31,7 +30,7 @@ pub struct Globals {
     pub workspace: PathBuf,
     /// What computes: auto, cpu, flex, ndarray, cuda or cuda:N
     #[arg(long, global = true, value_name = "DEVICE", default_value = "auto")]
-    pub device: Device,
+    pub device: String,
     /// How data is written to stdout
     #[arg(long, global = true, value_name = "FORMAT", default_value = "text")]
     pub format: Format,
@@ -46,6 +45,28 @@ pub struct Globals {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Run all stages of a recipe
+    Run(commands::run::Run),
+    /// Look after the leaves
+    Taxonomy(commands::taxonomy::Taxonomy),
+    /// Make and look at datasets
+    Data(commands::data::Data),
+    /// Run a recipe up to the trained model
+    Train(commands::run::Run),
+    /// Make a smaller copy of a model
+    Quantize(commands::quantize::Quantize),
+    /// Look after checkpoints
+    Model(commands::model::Models),
+    /// Measure systems, and look at what was measured
+    Eval(commands::eval::Eval),
+    /// Ask a local model once
+    Generate(commands::generate::Generate),
+    /// Talk with a local model
+    Chat(commands::generate::Chat),
+    /// Answer a file of requests in OpenAI's batch format
+    Batch(commands::batch::Batch),
+    /// Measure speed on random weights
+    Bench(commands::bench::Bench),
     /// Show what this machine offers
     Doctor(commands::doctor::Doctor),
 }

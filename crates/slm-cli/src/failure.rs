@@ -50,6 +50,11 @@ impl Failure {
         }
     }
 
+    /// An error whose words are in the data that was printed.
+    pub fn said_already() -> Self {
+        Self::new("")
+    }
+
     /// Adds what the reader can do about it.
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
@@ -83,14 +88,12 @@ pub fn hint_for_io(error: &io::Error) -> Option<&'static str> {
         io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
             Some("check who may write there, or choose another place with `--workspace DIR`")
         }
-        io::ErrorKind::StorageFull
-        | io::ErrorKind::QuotaExceeded
-        | io::ErrorKind::FileTooLarge => Some(
-            "free some space, or choose another disk with `--workspace DIR`; what was there before is untouched",
-        ),
-        io::ErrorKind::NotADirectory => {
-            Some("a part of that path is a file; choose another place")
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
+            Some(
+                "free some space, or choose another disk with `--workspace DIR`; what was there before is untouched",
+            )
         }
+        io::ErrorKind::NotADirectory => Some("a part of that path is a file; choose another place"),
         _ => None,
     }
 }

@@ -6,10 +6,7 @@
 ///
 /// Closeness is the number of inserted, dropped, replaced or swapped characters
 /// (optimal string alignment), at most a third of the longer word and at least one.
-pub fn nearest<'a>(
-    word: &str,
-    candidates: impl IntoIterator<Item = &'a str>,
-) -> Option<&'a str> {
+pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     candidates
         .into_iter()
         .map(|candidate| (distance(word, candidate), candidate))

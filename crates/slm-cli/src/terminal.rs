@@ -166,14 +166,6 @@ impl Progress {
         }
     }
 
-    /// Corrects the total, where it was an estimate.
-    pub fn set_total(&mut self, total: u64) {
-        self.total = total;
-        if let Some(bar) = &self.bar {
-            bar.set_length(total);
-        }
-    }
-
     /// Takes the bar away. The caller says in words how it ended.
     pub fn finish(self) {
         if let Some(bar) = self.bar {
@@ -259,7 +251,10 @@ mod tests {
         progress.resume_at(20);
         progress.set(40, "loss 0.5");
         let line = progress.line("loss 0.5");
-        assert!(line.starts_with("train: 40/100 steps, 2.0 steps/s, 0:30 left"), "{line}");
+        assert!(
+            line.starts_with("train: 40/100 steps, 2.0 steps/s, 0:30 left"),
+            "{line}"
+        );
         assert!(line.ends_with("loss 0.5"), "{line}");
     }
 }

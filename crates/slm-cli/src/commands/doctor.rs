@@ -9,9 +9,9 @@ use std::process::Command;
 use anyhow::Result;
 use clap::Args;
 use serde_json::{Value, json};
+use slm_model::Device;
 
 use super::Context;
-use crate::device::Device;
 use crate::terminal::bytes;
 
 /// No arguments of its own.
@@ -46,7 +46,7 @@ impl Findings {
     fn look(context: &Context) -> Self {
         let root = context.workspace.root();
         Self {
-            device: context.globals.device,
+            device: context.device,
             devices: devices_built_in(),
             cores: std::thread::available_parallelism().map_or(1, usize::from),
             memory_bytes: memory_field("MemTotal:"),
@@ -126,7 +126,13 @@ fn disk_free_bytes(root: &Path) -> Option<u64> {
     let existing = absolute.ancestors().find(|path| path.exists())?;
     let output = Command::new("df").arg("-Pk").arg(existing).output().ok()?;
     let text = String::from_utf8(output.stdout).ok()?;
-    let kibibytes: u64 = text.lines().nth(1)?.split_whitespace().nth(3)?.parse().ok()?;
+    let kibibytes: u64 = text
+        .lines()
+        .nth(1)?
+        .split_whitespace()
+        .nth(3)?
+        .parse()
+        .ok()?;
     Some(kibibytes * 1024)
 }
 

@@ -116,7 +116,10 @@ impl Client {
     /// # Errors
     /// The endpoint is no URL, or the environment lacks the key.
     pub fn new(baseline: &Baseline) -> Result<Self> {
-        let url = format!("{}/chat/completions", baseline.endpoint.trim_end_matches('/'));
+        let url = format!(
+            "{}/chat/completions",
+            baseline.endpoint.trim_end_matches('/')
+        );
         let parsed = reqwest::Url::parse(&url).map_err(|error| {
             Failure::new(format!("`{}` is no endpoint: {error}", baseline.endpoint))
                 .hint("give `baseline.endpoint` as a URL such as `https://api.example.com/v1`")

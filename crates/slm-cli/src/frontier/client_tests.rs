@@ -81,13 +81,20 @@ fn waits_out_overload_and_failures_then_records_usage() {
     ]);
     let answer = client(&endpoint, 3).ask(&request()).unwrap();
     assert_eq!(answer.text, r#"{"a":1}"#);
-    assert_eq!((answer.input_tokens, answer.output_tokens), (Some(12), Some(5)));
+    assert_eq!(
+        (answer.input_tokens, answer.output_tokens),
+        (Some(12), Some(5))
+    );
     assert_eq!(answer.finish_reason.as_deref(), Some("stop"));
     assert!(answer.latency_ms > 0.0);
     let asked = server.join().unwrap();
     assert_eq!(asked.len(), 3);
     assert!(asked[0].starts_with("POST /v1/chat/completions HTTP/1.1"));
-    assert!(asked[2].to_lowercase().contains("authorization: bearer s3cret"));
+    assert!(
+        asked[2]
+            .to_lowercase()
+            .contains("authorization: bearer s3cret")
+    );
     assert!(asked[2].contains(r#""temperature":0"#));
 }
 
@@ -97,7 +104,10 @@ fn a_refusal_is_final_and_the_key_is_not_repeated() {
     let client = client(&endpoint, 3);
     let error = client.ask(&request()).unwrap_err();
     let message = error.to_string();
-    assert!(message.ends_with("once: it answered 401 Unauthorized: bad key <key>"), "{message}");
+    assert!(
+        message.ends_with("once: it answered 401 Unauthorized: bad key <key>"),
+        "{message}"
+    );
     assert!(!error.is_of_this_request());
     assert!(!format!("{client:?}").contains("s3cret"));
     server.join().unwrap();
@@ -108,7 +118,10 @@ fn gives_up_after_the_allowed_retries() {
     let fail = || ("500 Internal Server Error", "oops".to_owned());
     let (endpoint, server) = serve(vec![fail(), fail()]);
     let error = client(&endpoint, 1).ask(&request()).unwrap_err();
-    assert!(error.to_string().contains("2 times: it answered 500"), "{error}");
+    assert!(
+        error.to_string().contains("2 times: it answered 500"),
+        "{error}"
+    );
     server.join().unwrap();
 }
 

@@ -8,4 +8,4 @@ mod client;
 mod subject;
 
 pub use cache::Cache;
-pub use subject::Frontier;
+pub use subject::{Frontier, connect};

@@ -9,8 +9,8 @@ use slm_eval::{Row, Subject, Task};
 use anyhow::Result;
 use serde_json::{Value, json};
 
-use super::client::{Answer, Client, Request};
 use super::Cache;
+use super::client::{Answer, Client, Request};
 use crate::failure::Failure;
 use crate::recipe::Baseline;
 
@@ -28,7 +28,7 @@ impl Frontier {
     /// The model of a recipe's `baseline`.
     ///
     /// # Errors
-    /// As for [`Client::new`], and under `--offline`.
+    /// As for [`connect`].
     pub fn new(
         baseline: &Baseline,
         cache: Cache,
@@ -36,18 +36,11 @@ impl Frontier {
         max_tokens: usize,
         offline: bool,
     ) -> Result<Self> {
-        if offline {
-            return Err(Failure::new(format!(
-                "the baseline `{}` needs a connection, which `--offline` forbids",
-                baseline.model
-            ))
-            .hint("leave `--offline` out, or remove `baseline` from the recipe")
-            .into());
-        }
+        let client = connect(baseline, offline)?;
         Ok(Self {
             name: baseline.model.clone(),
             model: baseline.model.clone(),
-            client: Client::new(baseline)?,
+            client,
             cache,
             task,
             max_tokens,
@@ -84,6 +77,22 @@ impl Frontier {
                 .into()),
         }
     }
+}
+
+/// A client for the baseline, which has not sent anything yet.
+///
+/// # Errors
+/// As for [`Client::new`], and under `--offline`.
+pub fn connect(baseline: &Baseline, offline: bool) -> Result<Client> {
+    if offline {
+        return Err(Failure::new(format!(
+            "the baseline `{}` needs a connection, which `--offline` forbids",
+            baseline.model
+        ))
+        .hint("leave `--offline` out, or remove `baseline` from the recipe")
+        .into());
+    }
+    Client::new(baseline)
 }
 
 impl Subject for Frontier {

@@ -84,7 +84,12 @@ fn is_missing_field(error: &serde_yaml::Error) -> bool {
 fn explain(path: &Path, error: &serde_yaml::Error) -> Failure {
     let problem = Problem::of(error);
     let place = match error.location() {
-        Some(location) => format!("{}:{}:{}", path.display(), location.line(), location.column()),
+        Some(location) => format!(
+            "{}:{}:{}",
+            path.display(),
+            location.line(),
+            location.column()
+        ),
         None => path.display().to_string(),
     };
     problem.at(&place)
@@ -113,7 +118,9 @@ impl Problem {
             let key = full_key(section, rest.trim_end_matches('`'));
             return Self {
                 message: format!("the key `{key}` is missing"),
-                hint: Some(format!("add it to the recipe, or give `{key}=VALUE` on the command line")),
+                hint: Some(format!(
+                    "add it to the recipe, or give `{key}=VALUE` on the command line"
+                )),
             };
         }
         Self {
@@ -192,7 +199,10 @@ mod tests {
     fn an_unknown_key_has_its_place_and_the_nearest_valid_one() {
         let (message, hint) = load_text("name: x\nsede: 3\n", &[]).unwrap_err();
         assert_eq!(message, "r.yaml:2:1: unknown key `sede`");
-        assert!(hint.unwrap().starts_with("did you mean `seed`? valid here: `name`"));
+        assert!(
+            hint.unwrap()
+                .starts_with("did you mean `seed`? valid here: `name`")
+        );
         let (message, hint) =
             load_text("name: x\ntrain:\n  method: lora\n  epocs: 3\n", &[]).unwrap_err();
         assert_eq!(message, "r.yaml:4:3: unknown key `train.epocs`");
@@ -227,6 +237,9 @@ mod tests {
         );
         assert!(hint.unwrap().starts_with("did you mean `rank`?"));
         let (message, _) = load_text("name: x\n", &["seed=many"]).unwrap_err();
-        assert!(message.starts_with("the override `seed=many` does not fit: "), "{message}");
+        assert!(
+            message.starts_with("the override `seed=many` does not fit: "),
+            "{message}"
+        );
     }
 }

@@ -8,8 +8,8 @@ mod sections;
 
 pub use load::load;
 pub use sections::{
-    Baseline, Data, Evaluate, Import, Method, Optimizer, Quantize, Schedule, Split, Synthesize,
-    System, TargetModules, Taxonomy, Train,
+    Baseline, Corpus, Create, Data, Evaluate, Import, Method, Optimizer, Quantize, Schedule, Split,
+    Synthesize, System, TargetModules, Taxonomy, Train, Width,
 };
 
 use serde::{Deserialize, Serialize};
@@ -26,6 +26,12 @@ pub struct Recipe {
     /// The base model: a name in the workspace's `models/`, or a path.
     #[serde(default)]
     pub model: Option<String>,
+    /// A model made from nothing, instead of `model`.
+    #[serde(default)]
+    pub create: Option<Create>,
+    /// The project's own corpus to learn from.
+    #[serde(default)]
+    pub corpus: Option<Corpus>,
     /// Leaves to learn from.
     #[serde(default)]
     pub taxonomy: Option<Taxonomy>,

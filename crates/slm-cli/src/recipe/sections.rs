@@ -27,9 +27,12 @@ pub struct Data {
     /// JSONL files to train on, where nothing is imported.
     #[serde(default)]
     pub train: Vec<PathBuf>,
-    /// JSONL files held out from training.
+    /// JSONL files to watch training on.
     #[serde(default)]
     pub validation: Vec<PathBuf>,
+    /// JSONL files held out for the figures.
+    #[serde(default)]
+    pub test: Vec<PathBuf>,
 }
 
 /// A public data set that can be imported.
@@ -42,6 +45,39 @@ pub enum Import {
     Banking77,
     /// NLU++: several intents and typed slots (PolyAI-LDN/task-specific-datasets).
     Nlupp,
+}
+
+impl Import {
+    /// The name on the command line and in recipes.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Snips => "snips",
+            Self::Banking77 => "banking77",
+            Self::Nlupp => "nlupp",
+        }
+    }
+
+    /// The name as its makers write it.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Snips => "SNIPS",
+            Self::Banking77 => "Banking77",
+            Self::Nlupp => "NLU++",
+        }
+    }
+
+    /// Where a copy can be had.
+    pub fn source(self) -> &'static str {
+        match self {
+            Self::Snips => {
+                "`2017-06-custom-intent-engines` of https://github.com/sonos/nlu-benchmark"
+            }
+            Self::Banking77 => {
+                "`banking_data` of https://github.com/PolyAI-LDN/task-specific-datasets"
+            }
+            Self::Nlupp => "`nlupp/data` of https://github.com/PolyAI-LDN/task-specific-datasets",
+        }
+    }
 }
 
 /// How rows are made from the leaves.
@@ -89,14 +125,16 @@ pub enum Method {
 
 /// How the learning rate moves after its warm-up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "snake_case")]
 pub enum Schedule {
-    /// Half a cosine, down to `min_learning_rate`.
+    /// Half a cosine, down to zero.
     Cosine,
-    /// A straight line, down to `min_learning_rate`.
+    /// A straight line, down to zero.
     Linear,
     /// No change.
     Constant,
+    /// No change until 60% of the steps, then a straight line down to zero.
+    StableDecay,
 }
 
 /// The optimizer.
@@ -105,6 +143,8 @@ pub enum Schedule {
 pub enum Optimizer {
     /// Adam with decoupled weight decay.
     Adamw,
+    /// Muon on the blocks' matrices, AdamW on the rest.
+    Muon,
 }
 
 /// The linear layers that get adapters.
@@ -127,32 +167,38 @@ pub struct Train {
     pub rank: usize,
     /// Scale of the adapters; their product is multiplied by `alpha / rank`.
     pub alpha: f64,
+    /// Whether `alpha` is divided by the square root of the rank instead.
+    pub use_rslora: bool,
     /// `all-linear`, or a list of layer names.
     pub target_modules: TargetModules,
-    /// Peak learning rate.
+    /// `adamw` or `muon`.
+    pub optimizer: Optimizer,
+    /// Peak learning rate of AdamW.
     pub learning_rate: f64,
-    /// Where the schedule ends.
-    pub min_learning_rate: f64,
-    /// `cosine`, `linear` or `constant`.
+    /// Peak learning rate of Muon.
+    pub muon_learning_rate: f64,
+    /// Decay of the first and second moments.
+    pub betas: (f64, f64),
+    /// Decoupled weight decay.
+    pub weight_decay: f64,
+    /// Largest global norm of the gradients; 0 for no clipping.
+    pub clip_grad_norm: f64,
+    /// `cosine`, `linear`, `constant` or `stable_decay`.
     pub schedule: Schedule,
     /// Share of the steps in which the learning rate rises from zero.
     pub warmup_ratio: f64,
     /// Passes over the rows.
-    pub epochs: f64,
-    /// Stop after this many optimizer steps.
-    pub max_steps: Option<usize>,
-    /// Tokens per optimizer step, padding included.
+    pub epochs: u64,
+    /// Most optimizer steps, should the epochs have more.
+    pub max_steps: Option<u64>,
+    /// Tokens of a packed batch, at most.
     pub batch_tokens: usize,
-    /// Longest sample, in tokens.
-    pub max_length: usize,
-    /// The optimizer.
-    pub optimizer: Optimizer,
-    /// Decoupled weight decay.
-    pub weight_decay: f64,
-    /// Largest global norm of the gradients.
-    pub gradient_clip: f64,
+    /// Batches whose gradients make one step.
+    pub gradient_accumulation_steps: usize,
     /// Optimizer steps between checkpoints.
-    pub checkpoint_steps: usize,
+    pub checkpoint_every: u64,
+    /// Optimizer steps between evaluations on the validation rows; 0 for none.
+    pub evaluate_every: u64,
 }
 
 impl Default for Train {
@@ -161,20 +207,77 @@ impl Default for Train {
             method: Method::Lora,
             rank: 16,
             alpha: 32.0,
+            use_rslora: false,
             target_modules: TargetModules::Named("all-linear".to_owned()),
+            optimizer: Optimizer::Adamw,
             learning_rate: 2e-3,
-            min_learning_rate: 0.0,
+            muon_learning_rate: 4e-3,
+            betas: (0.9, 0.999),
+            weight_decay: 0.0,
+            clip_grad_norm: 1.0,
             schedule: Schedule::Cosine,
             warmup_ratio: 0.05,
-            epochs: 2.0,
+            epochs: 2,
             max_steps: None,
-            batch_tokens: 4096,
-            max_length: 512,
-            optimizer: Optimizer::Adamw,
-            weight_decay: 0.0,
-            gradient_clip: 1.0,
-            checkpoint_steps: 50,
+            batch_tokens: 2048,
+            gradient_accumulation_steps: 1,
+            checkpoint_every: 50,
+            evaluate_every: 0,
         }
+    }
+}
+
+/// A model made from nothing, instead of one to start from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Create {
+    /// Tokens of the vocabulary.
+    pub vocabulary: usize,
+    /// Texts that the tokenizer is trained on.
+    pub tokenizer_texts: u64,
+    /// Width of the residual stream.
+    pub hidden_size: usize,
+    /// Width of the MLP.
+    pub intermediate_size: usize,
+    /// Number of blocks.
+    pub num_hidden_layers: usize,
+    /// Query heads.
+    pub num_attention_heads: usize,
+    /// Key and value heads.
+    pub num_key_value_heads: usize,
+    /// Longest sequence, in tokens.
+    pub max_position_embeddings: usize,
+    /// Base of the rotary frequencies.
+    pub rope_theta: f64,
+}
+
+impl Default for Create {
+    fn default() -> Self {
+        Self {
+            vocabulary: 12_288,
+            tokenizer_texts: 200_000,
+            hidden_size: 256,
+            intermediate_size: 832,
+            num_hidden_layers: 6,
+            num_attention_heads: 8,
+            num_key_value_heads: 4,
+            max_position_embeddings: 1024,
+            rope_theta: 10_000.0,
+        }
+    }
+}
+
+/// The endless corpus of structured jobs that the project generates itself.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Corpus {
+    /// Examples of held-out families that training is watched on.
+    pub validation: u64,
+}
+
+impl Default for Corpus {
+    fn default() -> Self {
+        Self { validation: 400 }
     }
 }
 
@@ -182,8 +285,31 @@ impl Default for Train {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Quantize {
-    /// The widths: `int8`, `int4`.
-    pub weights: Vec<String>,
+    /// The widths of the linear layers: `int8`, `int4`.
+    pub weights: Vec<Width>,
+    /// Whether the embedding and the head are quantized too, to 8 bits.
+    #[serde(default)]
+    pub tables: bool,
+}
+
+/// The width of quantized weights.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Width {
+    /// 8 bits.
+    Int8,
+    /// 4 bits.
+    Int4,
+}
+
+impl Width {
+    /// The name in recipes, file names and reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Int8 => "int8",
+            Self::Int4 => "int4",
+        }
+    }
 }
 
 /// Something that answers the held-out rows.
@@ -202,12 +328,37 @@ pub enum System {
     Nearest,
 }
 
+impl System {
+    /// The name in recipes and reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Base => "base",
+            Self::Tuned => "tuned",
+            Self::TunedInt8 => "tuned-int8",
+            Self::TunedInt4 => "tuned-int4",
+            Self::Nearest => "nearest",
+        }
+    }
+
+    /// The kind of its weights, as reports name it.
+    pub fn weights(self) -> &'static str {
+        match self {
+            Self::Base | Self::Tuned => "bf16",
+            Self::TunedInt8 => "int8",
+            Self::TunedInt4 => "int4",
+            Self::Nearest => "none",
+        }
+    }
+}
+
 /// What is measured.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Evaluate {
     /// The task; its own `data` is not read, the held-out rows are.
     pub task: Option<PathBuf>,
+    /// JSON pointer of the field whose label F1 is reported.
+    pub label_field: Option<String>,
     /// Answer only this many rows (0: all), spread evenly.
     pub rows: usize,
     /// Longest answer, in tokens.
@@ -220,6 +371,7 @@ impl Default for Evaluate {
     fn default() -> Self {
         Self {
             task: None,
+            label_field: None,
             rows: 0,
             max_tokens: 192,
             systems: vec![

@@ -43,7 +43,10 @@ fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
         let path = entry.map_err(|error| fail(&error))?.path();
         if path.is_dir() {
             collect(&path, files)?;
-        } else if path.file_name().is_none_or(|name| name != super::MANIFEST_FILE) {
+        } else if path
+            .file_name()
+            .is_none_or(|name| name != super::MANIFEST_FILE)
+        {
             files.push(path);
         }
     }

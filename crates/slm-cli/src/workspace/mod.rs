@@ -9,8 +9,8 @@ mod stage;
 
 pub use hash::{hash_bytes, hash_path};
 pub use lock::Lock;
-pub use manifest::{MANIFEST_FILE, Manifest, Output};
-pub use stage::{Input, Outcome, Stage, run_stage};
+pub use manifest::{MANIFEST_FILE, Manifest};
+pub use stage::{Input, Stage, run_stage};
 
 use std::fs;
 use std::io::Write;
@@ -121,7 +121,10 @@ pub fn remove_folder(path: &Path) -> Result<()> {
 
 /// Writes a file so that readers see the old content or the new, never a part.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
-    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+    if let Some(folder) = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+    {
         create_folder(folder)?;
     }
     let mut name = path.file_name().unwrap_or_default().to_owned();

@@ -99,7 +99,10 @@ pub fn run_stage(
         inputs,
         settings: stage.settings.clone(),
         command: std::env::args().collect(),
-        outputs: outputs_of(&partial)?.into_iter().filter(|output| output.path != KEY_FILE).collect(),
+        outputs: outputs_of(&partial)?
+            .into_iter()
+            .filter(|output| output.path != KEY_FILE)
+            .collect(),
         seconds: started.elapsed().as_secs_f64(),
     };
     manifest.write(&partial)?;
@@ -144,12 +147,16 @@ fn stage_key(stage: &Stage, inputs: &[InputRecord]) -> String {
 }
 
 fn code_version(stage: &Stage) -> String {
-    format!("{}/{}.{}", env!("CARGO_PKG_VERSION"), stage.name, stage.version)
+    format!(
+        "{}/{}.{}",
+        env!("CARGO_PKG_VERSION"),
+        stage.name,
+        stage.version
+    )
 }
 
 fn is_complete(folder: &Path, key: &str) -> bool {
-    Manifest::read(folder)
-        .is_some_and(|manifest| manifest.key == key && manifest.is_whole(folder))
+    Manifest::read(folder).is_some_and(|manifest| manifest.key == key && manifest.is_whole(folder))
 }
 
 /// Makes the partial folder ready: kept where the same work was begun and can go on.
@@ -172,7 +179,8 @@ fn promote(partial: &Path, artefact: &Path) -> Result<()> {
     remove_folder(&before)?;
     fs::remove_file(partial.join(KEY_FILE)).ok();
     if artefact.exists() {
-        fs::rename(artefact, &before).map_err(|error| Failure::io("move away", artefact, &error))?;
+        fs::rename(artefact, &before)
+            .map_err(|error| Failure::io("move away", artefact, &error))?;
     }
     fs::rename(partial, artefact)
         .map_err(|error| Failure::io("move into place", artefact, &error))?;

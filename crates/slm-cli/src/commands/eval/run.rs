@@ -1,0 +1,99 @@
+//! `slm eval run`: local models on a task.
+//!
+//! Answers go to a log, so that a killed run goes on where it was. Does not know metrics.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::Args;
+use slm_eval::log::EvalLog;
+use slm_eval::{Options, Task};
+
+use super::{Named, check_names, note_report};
+use crate::commands::Context;
+use crate::local::LocalModel;
+use crate::results::{gates_of, show_results};
+use crate::stages::evaluate::{
+    Asked, Known, LOG_FILE, SYSTEMS_FILE, model_info, settings_of, systems, write_report,
+};
+use crate::workspace::{create_folder, hash_path};
+
+/// Arguments of `slm eval run`.
+#[derive(Debug, Args)]
+pub struct RunTask {
+    /// The task (YAML)
+    #[arg(value_name = "TASK")]
+    task: PathBuf,
+    /// A model by name or folder; may be given several times
+    #[arg(long, required = true, value_name = "NAME=MODEL")]
+    model: Vec<Named>,
+    /// An adapter for one of the models
+    #[arg(long, value_name = "NAME=DIR")]
+    adapter: Vec<Named>,
+    /// Longest answer, in tokens
+    #[arg(long, value_name = "TOKENS", default_value_t = 256)]
+    max_tokens: usize,
+    /// The folder for the log, `results.json`, `report.html` and `summary.md`
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+}
+
+impl RunTask {
+    /// Asks the models, scores their answers and shows the table.
+    pub fn run(self, context: &Context) -> Result<()> {
+        check_names(self.model.iter().map(|named| named.name.as_str()))?;
+        let task = Task::load(&self.task)?;
+        let rows = slm_eval::rows::load(&task.data, &task)?;
+        create_folder(&self.out)?;
+        let log_path = self.out.join(LOG_FILE);
+        let mut log = EvalLog::open(&log_path)?;
+        let mut known = Known::read(&self.out.join(SYSTEMS_FILE));
+        for named in &self.model {
+            self.ask(context, &task, &rows, named, &mut log, &mut known)?;
+        }
+        let systems = systems(&rows, &log_path, &known)?;
+        let results = slm_eval::score(&task, &rows, &systems, &Options::default());
+        write_report(&self.out, &task, &rows, &systems, &results)?;
+        show_results(context, &results)?;
+        note_report(context, &self.out);
+        gates_of(&results)
+    }
+
+    fn ask(
+        &self,
+        context: &Context,
+        task: &Task,
+        rows: &[slm_eval::Row],
+        named: &Named,
+        log: &mut EvalLog,
+        known: &mut Known,
+    ) -> Result<()> {
+        let folder = context.workspace.model(&named.value)?;
+        let adapters = self.adapter.iter();
+        let adapter = adapters
+            .filter(|adapter| adapter.name == named.name)
+            .map(|adapter| PathBuf::from(&adapter.value))
+            .next();
+        let mut model = hash_path(&folder)?;
+        if let Some(adapter) = &adapter {
+            model = format!("{model} + {}", hash_path(adapter)?);
+        }
+        let asked = Asked {
+            terminal: &context.terminal,
+            task,
+            rows,
+            name: named.name.clone(),
+            model,
+            settings: settings_of(self.max_tokens),
+        };
+        let open = asked.open_rows(log)?;
+        if open.is_empty() {
+            return Ok(());
+        }
+        let adapter = adapter.as_deref();
+        let mut subject =
+            LocalModel::load(&named.name, &folder, adapter, task.clone(), self.max_tokens)?;
+        asked.ask(open, &mut subject, log)?;
+        known.keep(&named.name, model_info(&subject, &folder))
+    }
+}

@@ -1,0 +1,158 @@
+//! `slm generate` and `slm chat`: ask a local model.
+//!
+//! Does not know how tokens are made.
+
+use std::io::{BufRead, Read, Write};
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::Args;
+use slm_infer::{Engine, EngineSettings, Model, Request};
+use slm_model::{ChatMessage, Tokenizer};
+
+use super::Context;
+use crate::failure::Failure;
+use crate::local::{finish_reason, stop_tokens};
+
+/// How a model answers.
+#[derive(Debug, Args)]
+pub struct Answering {
+    /// The model: a name in the workspace, or a folder in Hugging Face layout
+    #[arg(long, value_name = "MODEL", default_value = "slm-nano")]
+    model: String,
+    /// An adapter's folder, as PEFT writes it
+    #[arg(long, value_name = "DIR")]
+    adapter: Option<PathBuf>,
+    /// What the model is told before the conversation
+    #[arg(long, value_name = "TEXT")]
+    system: Option<String>,
+    /// Longest answer, in tokens
+    #[arg(long, value_name = "TOKENS", default_value_t = 256)]
+    max_tokens: usize,
+    /// 0 takes the likeliest token; above, more is left to chance
+    #[arg(long, value_name = "NUMBER", default_value_t = 0.0)]
+    temperature: f32,
+    /// Seeds what is left to chance
+    #[arg(long, value_name = "NUMBER", default_value_t = 0)]
+    seed: u64,
+}
+
+/// Arguments of `slm generate`.
+#[derive(Debug, Args)]
+pub struct Generate {
+    #[command(flatten)]
+    answering: Answering,
+    /// The question; `-` reads it from stdin
+    prompt: String,
+}
+
+/// Arguments of `slm chat`.
+#[derive(Debug, Args)]
+pub struct Chat {
+    #[command(flatten)]
+    answering: Answering,
+}
+
+impl Generate {
+    /// Answers one question.
+    pub fn run(self, context: &Context) -> Result<()> {
+        let prompt = match self.prompt.as_str() {
+            "-" => {
+                let mut text = String::new();
+                std::io::stdin()
+                    .read_to_string(&mut text)
+                    .map_err(|error| Failure::new(format!("cannot read stdin: {error}")))?;
+                text
+            }
+            prompt => prompt.to_owned(),
+        };
+        let speaker = Speaker::load(context, self.answering)?;
+        let mut messages = speaker.opening();
+        messages.push(message("user", prompt));
+        let (text, answer) = speaker.answer(&messages)?;
+        if context.terminal.is_json() {
+            return context.terminal.json(&serde_json::json!({
+                "output": text,
+                "finish_reason": finish_reason(answer.finish),
+                "input_tokens": answer.prefill_tokens,
+                "output_tokens": answer.tokens.len(),
+                "latency_ms": answer.latency_ms,
+            }));
+        }
+        context.terminal.data(&text)
+    }
+}
+
+impl Chat {
+    /// Answers line after line of stdin, each in the light of those before.
+    pub fn run(self, context: &Context) -> Result<()> {
+        let speaker = Speaker::load(context, self.answering)?;
+        let mut messages = speaker.opening();
+        context
+            .terminal
+            .note("one line is one message; an empty line begins anew; Ctrl-D ends");
+        for line in std::io::stdin().lock().lines() {
+            let line = line.map_err(|error| Failure::new(format!("cannot read stdin: {error}")))?;
+            if line.trim().is_empty() {
+                messages = speaker.opening();
+                continue;
+            }
+            messages.push(message("user", line));
+            let (text, _) = speaker.answer(&messages)?;
+            context.terminal.data(&text)?;
+            std::io::stdout().flush().ok();
+            messages.push(message("assistant", text));
+        }
+        Ok(())
+    }
+}
+
+/// A loaded model with the settings of the command line.
+struct Speaker {
+    tokenizer: Tokenizer,
+    engine: Engine,
+    answering: Answering,
+}
+
+impl Speaker {
+    fn load(context: &Context, answering: Answering) -> Result<Self> {
+        let folder = context.workspace.model(&answering.model)?;
+        let tokenizer = Tokenizer::load(&folder)?;
+        let model = Model::load_adapted(&folder, answering.adapter.as_deref())?;
+        tokenizer.check_fits(model.config().vocab_size)?;
+        Ok(Self {
+            tokenizer,
+            engine: Engine::with_settings(model, EngineSettings { batch: 1 }),
+            answering,
+        })
+    }
+
+    fn opening(&self) -> Vec<ChatMessage> {
+        let system = self.answering.system.iter();
+        system.map(|text| message("system", text.clone())).collect()
+    }
+
+    fn answer(&self, messages: &[ChatMessage]) -> Result<(String, slm_infer::Answer)> {
+        let request = Request {
+            temperature: self.answering.temperature,
+            seed: self.answering.seed,
+            ..Request::greedy(
+                self.tokenizer.encode_prompt(messages)?,
+                self.answering.max_tokens,
+                stop_tokens(&self.tokenizer, self.engine.model()),
+            )
+        };
+        let mut answers = self.engine.generate(&[request], &mut |_| ());
+        let answer = answers
+            .pop()
+            .ok_or_else(|| Failure::new("the model gave no answer"))??;
+        Ok((self.tokenizer.decode(&answer.tokens)?, answer))
+    }
+}
+
+fn message(role: &str, content: String) -> ChatMessage {
+    ChatMessage {
+        role: role.to_owned(),
+        content,
+    }
+}

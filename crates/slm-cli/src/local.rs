@@ -1,0 +1,151 @@
+//! A model on this machine as one of the systems under evaluation.
+//!
+//! Does not know how answers are judged, nor how tokens are made.
+
+use std::path::Path;
+use std::time::Instant;
+
+use anyhow::Result;
+use slm_eval::predictions::Prediction;
+use slm_eval::subject::SubjectError;
+use slm_eval::{Row, Subject, Task};
+use slm_infer::{Answer, Engine, EngineSettings, Finish, Model, Request};
+use slm_model::{ChatMessage, Tokenizer};
+
+/// Answers that are generated together.
+const BATCH: usize = 16;
+
+/// A model with its tokenizer, ready to answer.
+pub struct LocalModel {
+    name: String,
+    tokenizer: Tokenizer,
+    engine: Engine,
+    task: Task,
+    max_tokens: usize,
+    generated: Generated,
+}
+
+/// How much was generated in how long.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Generated {
+    /// Tokens of answers.
+    pub tokens: u64,
+    /// Wall time.
+    pub seconds: f64,
+}
+
+impl LocalModel {
+    /// Loads the model in `folder`, with an adapter where one is given.
+    ///
+    /// # Errors
+    /// Files are missing or damaged, or do not belong together.
+    pub fn load(
+        name: &str,
+        folder: &Path,
+        adapter: Option<&Path>,
+        task: Task,
+        max_tokens: usize,
+    ) -> Result<Self> {
+        let tokenizer = Tokenizer::load(folder)?;
+        let model = Model::load_adapted(folder, adapter)?;
+        tokenizer.check_fits(model.config().vocab_size)?;
+        Ok(Self {
+            name: name.to_owned(),
+            tokenizer,
+            engine: Engine::with_settings(model, EngineSettings { batch: BATCH }),
+            task,
+            max_tokens,
+            generated: Generated::default(),
+        })
+    }
+
+    /// Number of parameters.
+    pub fn parameters(&self) -> usize {
+        self.engine.model().config().parameters()
+    }
+
+    /// How much was generated since loading.
+    pub fn generated(&self) -> Generated {
+        self.generated
+    }
+
+    fn request(&self, row: &Row) -> Result<Request, SubjectError> {
+        let messages: Vec<ChatMessage> = slm_eval::prompt::messages(&self.task, row)?
+            .into_iter()
+            .map(|message| ChatMessage {
+                role: message.role,
+                content: message.content,
+            })
+            .collect();
+        Ok(Request::greedy(
+            self.tokenizer.encode_prompt(&messages)?,
+            self.max_tokens,
+            stop_tokens(&self.tokenizer, self.engine.model()),
+        ))
+    }
+
+    fn prediction(&self, row: &Row, answer: slm_infer::Result<Answer>) -> Prediction {
+        let mut prediction = Prediction::text(&row.id, "");
+        match answer.map(|answer| (self.tokenizer.decode(&answer.tokens), answer)) {
+            Ok((Ok(text), answer)) => {
+                prediction.output = text.into();
+                prediction.latency_ms = Some(answer.latency_ms);
+                prediction.input_tokens = Some(answer.prefill_tokens as u64);
+                prediction.output_tokens = Some(answer.tokens.len() as u64);
+                prediction.finish_reason = Some(finish_reason(answer.finish).to_owned());
+            }
+            Ok((Err(error), _)) => prediction.error = Some(error.to_string()),
+            Err(error) => prediction.error = Some(error.to_string()),
+        }
+        prediction
+    }
+}
+
+impl Subject for LocalModel {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn answer(
+        &mut self,
+        rows: &[Row],
+        progress: &mut dyn FnMut(usize),
+    ) -> Result<Vec<Prediction>, SubjectError> {
+        let requests = rows
+            .iter()
+            .map(|row| self.request(row))
+            .collect::<Result<Vec<Request>, SubjectError>>()?;
+        let started = Instant::now();
+        let answers = self.engine.generate(&requests, progress);
+        let predictions: Vec<Prediction> = rows
+            .iter()
+            .zip(answers)
+            .map(|(row, answer)| self.prediction(row, answer))
+            .collect();
+        self.generated.seconds += started.elapsed().as_secs_f64();
+        self.generated.tokens += predictions
+            .iter()
+            .filter_map(|prediction| prediction.output_tokens)
+            .sum::<u64>();
+        Ok(predictions)
+    }
+}
+
+/// The tokens that end an answer: those of the model's config and of its tokenizer.
+pub fn stop_tokens(tokenizer: &Tokenizer, model: &Model) -> Vec<u32> {
+    let mut tokens = model.config().eos_token_ids.clone();
+    tokens.extend(
+        tokenizer
+            .eos_token()
+            .filter(|token| !tokens.contains(token)),
+    );
+    tokens
+}
+
+/// The end of an answer as OpenAI names it.
+pub fn finish_reason(finish: Finish) -> &'static str {
+    match finish {
+        Finish::Stop => "stop",
+        Finish::Length | Finish::DeadEnd => "length",
+    }
+}

@@ -1,0 +1,324 @@
+//! A recipe's stages in their order, each with the artefacts of the one before.
+//!
+//! Knows the names of artefacts in the workspace; does not know what a stage does.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+
+use crate::commands::Context;
+use crate::failure::Failure;
+use crate::frontier;
+use crate::recipe::{Data, Evaluate, Method, Recipe, Split, Synthesize, System, Train, Width};
+use crate::results::{gates_of, show_results};
+use crate::stages;
+use crate::stages::evaluate::{Exam, REPORT_FILE};
+use crate::stages::import::{TEST_FILE, TRAIN_FILE, held_out_file};
+use crate::stages::synthesize::{LEAVES_FILE, VALIDATION_FILE};
+use crate::stages::train::{Job, Lessons, Start};
+use crate::workspace::Kind;
+
+/// A recipe at work in a workspace.
+pub struct Pipeline<'a> {
+    context: &'a Context,
+    recipe: &'a Recipe,
+}
+
+/// Where the rows of a recipe are.
+#[derive(Clone, Debug, Default)]
+pub struct Rows {
+    /// To learn from.
+    pub train: Vec<PathBuf>,
+    /// To watch training on.
+    pub validation: Vec<PathBuf>,
+    /// Held out for the figures.
+    pub test: Vec<PathBuf>,
+    /// The leaves that the rows were made from, if they were.
+    pub leaves: Option<PathBuf>,
+}
+
+impl<'a> Pipeline<'a> {
+    /// The recipe, once its sections are known to go together.
+    ///
+    /// # Errors
+    /// Sections contradict or lack each other.
+    pub fn new(context: &'a Context, recipe: &'a Recipe) -> Result<Self> {
+        check(recipe)?;
+        Ok(Self { context, recipe })
+    }
+
+    /// All stages.
+    ///
+    /// # Errors
+    /// Those of the stages; what was done before stays done.
+    pub fn run(&self) -> Result<()> {
+        if let Some(baseline) = &self.recipe.baseline {
+            // A missing key should not be found out after the training.
+            frontier::connect(baseline, self.context.offline)?;
+        }
+        let rows = self.rows()?;
+        if let Some(train) = &self.recipe.train {
+            self.train(train, &rows)?;
+            self.quantize()?;
+        }
+        match &self.recipe.evaluate {
+            Some(settings) => self.evaluate(settings, rows),
+            None => Ok(()),
+        }
+    }
+
+    /// The stages up to the trained model.
+    ///
+    /// # Errors
+    /// As [`Pipeline::run`], and where the recipe has no `train`.
+    pub fn train_only(&self) -> Result<PathBuf> {
+        let train = self.recipe.train.as_ref().ok_or_else(|| {
+            Failure::new(format!("the recipe `{}` has no `train`", self.recipe.name))
+                .hint("add a section `train`, or run the recipe with `slm run`")
+        })?;
+        let rows = self.rows()?;
+        self.train(train, &rows)
+    }
+
+    /// Makes or finds the rows.
+    fn rows(&self) -> Result<Rows> {
+        let recipe = self.recipe;
+        if let Some(taxonomy) = &recipe.taxonomy {
+            let artefact = self.artefact(Kind::Datasets, "");
+            stages::synthesize::synthesize(
+                self.context,
+                &taxonomy.paths,
+                recipe.synthesize.as_ref().unwrap_or(&Synthesize::default()),
+                recipe.split.as_ref().unwrap_or(&Split::default()),
+                recipe.seed,
+                artefact.clone(),
+            )?;
+            return Ok(Rows {
+                train: vec![artefact.join(TRAIN_FILE)],
+                validation: vec![artefact.join(VALIDATION_FILE)],
+                test: vec![artefact.join(TEST_FILE)],
+                leaves: Some(artefact.join(LEAVES_FILE)),
+            });
+        }
+        match &recipe.data {
+            Some(data) => self.data_rows(data),
+            None => Ok(Rows::default()),
+        }
+    }
+
+    fn data_rows(&self, data: &Data) -> Result<Rows> {
+        let (Some(set), Some(from)) = (data.import, &data.from) else {
+            return Ok(Rows {
+                train: data.train.clone(),
+                validation: data.validation.clone(),
+                test: data.test.clone(),
+                leaves: None,
+            });
+        };
+        let artefact = self.artefact(Kind::Datasets, "");
+        stages::import::import(self.context, set, from, artefact.clone())?;
+        Ok(Rows {
+            train: vec![artefact.join(TRAIN_FILE)],
+            validation: data.validation.clone(),
+            test: vec![artefact.join(held_out_file(set))],
+            leaves: None,
+        })
+    }
+
+    /// Trains, and gives the folder of the model that came out, adapter merged.
+    fn train(&self, train: &Train, rows: &Rows) -> Result<PathBuf> {
+        let tokenizer = self.artefact(Kind::Runs, "-tokenizer");
+        let base = match (&self.recipe.create, &self.recipe.model) {
+            (Some(create), _) => {
+                let seed = self.recipe.seed;
+                stages::create::tokenizer(self.context, create, seed, tokenizer.clone())?;
+                tokenizer
+            }
+            (None, Some(name)) => self.context.workspace.model(name)?,
+            (None, None) => return Err(no_model(self.recipe).into()),
+        };
+        let start = match &self.recipe.create {
+            Some(create) => Start::New(create, &base),
+            None => Start::From(&base),
+        };
+        let lessons = match &self.recipe.corpus {
+            Some(corpus) => Lessons::Corpus(corpus),
+            None => Lessons::Rows {
+                train: rows.train.clone(),
+                validation: rows.validation.clone(),
+            },
+        };
+        let trained = stages::train::train(
+            self.context,
+            &Job {
+                start,
+                lessons,
+                settings: train,
+                seed: self.recipe.seed,
+                artefact: self.artefact(Kind::Runs, ""),
+            },
+        )?;
+        let model = self.artefact(Kind::Models, "");
+        match train.method {
+            Method::Lora => stages::merge::merge(self.context, &base, &trained, model.clone())?,
+            Method::Full => stages::merge::adopt(self.context, &trained, model.clone())?,
+        }
+        Ok(model)
+    }
+
+    /// Makes the smaller copies of the trained model.
+    fn quantize(&self) -> Result<()> {
+        let Some(quantize) = &self.recipe.quantize else {
+            return Ok(());
+        };
+        let model = self.artefact(Kind::Models, "");
+        for &width in &quantize.weights {
+            let artefact = self.artefact(Kind::Models, &format!("-{}", width.name()));
+            stages::quantize::quantize(self.context, &model, width, quantize.tables, artefact)?;
+        }
+        Ok(())
+    }
+
+    /// Measures everyone, and shows the table.
+    fn evaluate(&self, settings: &Evaluate, rows: Rows) -> Result<()> {
+        let artefact = self.artefact(Kind::Evals, "");
+        let results = stages::evaluate::evaluate(
+            self.context,
+            &Exam {
+                name: &self.recipe.name,
+                settings,
+                test: rows.test,
+                train: rows.train,
+                leaves: rows.leaves,
+                models: self.models()?,
+                baseline: self.recipe.baseline.as_ref(),
+                artefact: artefact.clone(),
+            },
+        )?;
+        show_results(self.context, &results)?;
+        let report = artefact.join(REPORT_FILE);
+        self.context
+            .terminal
+            .note(format!("report: {}", report.display()));
+        gates_of(&results)
+    }
+
+    /// The models that the recipe names or makes.
+    fn models(&self) -> Result<Vec<(System, PathBuf)>> {
+        let mut models = Vec::new();
+        if let Some(name) = &self.recipe.model {
+            models.push((System::Base, self.context.workspace.model(name)?));
+        }
+        if self.recipe.train.is_some() {
+            models.push((System::Tuned, self.artefact(Kind::Models, "")));
+        }
+        for width in self.recipe.quantize.iter().flat_map(|q| &q.weights) {
+            let system = match width {
+                Width::Int8 => System::TunedInt8,
+                Width::Int4 => System::TunedInt4,
+            };
+            let folder = self.artefact(Kind::Models, &format!("-{}", width.name()));
+            models.push((system, folder));
+        }
+        Ok(models)
+    }
+
+    fn artefact(&self, kind: Kind, suffix: &str) -> PathBuf {
+        let name = format!("{}{suffix}", self.recipe.name);
+        self.context.workspace.artefact(kind, &name)
+    }
+}
+
+/// Whether the sections of a recipe go together.
+fn check(recipe: &Recipe) -> Result<()> {
+    let named = !recipe.name.is_empty()
+        && recipe
+            .name
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
+        && !recipe.name.starts_with('.');
+    if !named {
+        return Err(
+            Failure::new(format!("`{}` is no name for a recipe", recipe.name))
+                .hint("`name` becomes a folder's name: letters, digits, `-`, `_` and `.`")
+                .into(),
+        );
+    }
+    let sources: Vec<&str> = [
+        ("taxonomy", recipe.taxonomy.is_some()),
+        ("data", recipe.data.is_some()),
+        ("corpus", recipe.corpus.is_some()),
+    ]
+    .into_iter()
+    .filter_map(|(name, present)| present.then_some(name))
+    .collect();
+    match sources.as_slice() {
+        [_] => {}
+        [] => {
+            return Err(Failure::new("the recipe says nothing to learn from")
+                .hint("add one of the sections `taxonomy`, `data` and `corpus`")
+                .into());
+        }
+        several => {
+            let list: Vec<String> = several.iter().map(|name| format!("`{name}`")).collect();
+            return Err(
+                Failure::new(format!("the recipe has {}", list.join(" and ")))
+                    .hint("keep one of them")
+                    .into(),
+            );
+        }
+    }
+    if let Some(data) = &recipe.data {
+        check_data(data)?;
+    }
+    if recipe.train.is_some() && recipe.model.is_none() && recipe.create.is_none() {
+        return Err(no_model(recipe).into());
+    }
+    if recipe.model.is_some() && recipe.create.is_some() {
+        return Err(Failure::new("the recipe has both `model` and `create`")
+            .hint("keep `model` to start from a checkpoint, `create` to start from nothing")
+            .into());
+    }
+    if let (Some(_), Some(data)) = (&recipe.evaluate, &recipe.data)
+        && data.import.is_none()
+        && data.test.is_empty()
+    {
+        return Err(
+            Failure::new("the recipe has `evaluate`, but `data` has no `test` rows")
+                .hint("name the held-out rows in `data.test`")
+                .into(),
+        );
+    }
+    if recipe.quantize.is_some() && recipe.train.is_none() {
+        return Err(Failure::new("the recipe has `quantize` but no `train`")
+            .hint("`slm quantize` makes a smaller copy of a model that is there already")
+            .into());
+    }
+    Ok(())
+}
+
+fn check_data(data: &Data) -> Result<()> {
+    match (data.import, &data.from, data.train.is_empty()) {
+        (Some(_), Some(_), true) | (None, None, false) => Ok(()),
+        (Some(_), None, _) => Err(Failure::new("`data.import` needs `data.from`")
+            .hint("give the folder of the local copy: `data.from=DIR`")
+            .into()),
+        (None, Some(_), _) => Err(Failure::new("`data.from` needs `data.import`")
+            .hint("say which set it is, for example `import: snips`")
+            .into()),
+        (Some(_), Some(_), false) => Err(Failure::new("`data` has both `import` and `train`")
+            .hint("keep one of them")
+            .into()),
+        (None, None, true) => Err(Failure::new("`data` names no rows")
+            .hint("give `import` and `from`, or `train` with JSONL files")
+            .into()),
+    }
+}
+
+fn no_model(recipe: &Recipe) -> Failure {
+    Failure::new(format!(
+        "the recipe `{}` has `train` but no `model`",
+        recipe.name
+    ))
+    .hint("add `model: slm-nano`, or another model of `slm model list`")
+}

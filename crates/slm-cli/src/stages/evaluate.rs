@@ -1,0 +1,177 @@
+//! Systems answer the held-out rows, are scored, and the report is written.
+//!
+//! Answers go to a log one after the other, so a killed evaluation goes on where it was.
+//! Does not know metrics; those are slm-eval's.
+
+mod ask;
+mod rows;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use serde_json::{Value, json};
+use slm_eval::log::{self, EvalLog};
+use slm_eval::predictions::Predictions;
+use slm_eval::results::{Results, Role, SystemInfo};
+use slm_eval::{Options, OutputType, Row, System as Scored, Task, report};
+
+use crate::commands::Context;
+use crate::recipe::{Baseline, Evaluate, System};
+use crate::workspace::{Input, Stage, run_stage, write_atomically};
+
+pub use ask::{Asked, Known, model_info};
+
+/// All that scoring found.
+pub const RESULTS_FILE: &str = "results.json";
+/// The report.
+pub const REPORT_FILE: &str = "report.html";
+/// The report's short form.
+pub const SUMMARY_FILE: &str = "summary.md";
+/// The rows that were asked.
+pub const ROWS_FILE: &str = "rows.jsonl";
+/// Every answer with what shaped it.
+pub const LOG_FILE: &str = "log.jsonl";
+/// What is known about the systems beyond their answers.
+pub const SYSTEMS_FILE: &str = "systems.json";
+
+/// Who answers what.
+pub struct Exam<'a> {
+    /// The name of the results.
+    pub name: &'a str,
+    /// What is measured.
+    pub settings: &'a Evaluate,
+    /// Files of held-out rows.
+    pub test: Vec<PathBuf>,
+    /// Files of rows that the nearest-example baseline knows.
+    pub train: Vec<PathBuf>,
+    /// The leaves of the rows, for their schemas.
+    pub leaves: Option<PathBuf>,
+    /// The models by what they are, in the report's order.
+    pub models: Vec<(System, PathBuf)>,
+    /// The frontier model, if there is one.
+    pub baseline: Option<&'a Baseline>,
+    /// Where the results go.
+    pub artefact: PathBuf,
+}
+
+/// Runs the exam and prints its table.
+///
+/// # Errors
+/// Rows or models cannot be read, a system cannot go on, or the disk is full.
+pub fn evaluate(context: &Context, exam: &Exam) -> Result<Results> {
+    let mut inputs = Vec::new();
+    let files = exam.test.iter().chain(&exam.train).chain(&exam.leaves);
+    inputs.extend(files.map(|path| Input::new("rows", path)));
+    inputs.extend(
+        exam.settings
+            .task
+            .iter()
+            .map(|path| Input::new("task", path)),
+    );
+    let models = exam.models.iter();
+    inputs.extend(models.map(|(system, folder)| Input::new(system.name(), folder)));
+    let stage = Stage {
+        name: "evaluate",
+        version: 1,
+        artefact: exam.artefact.clone(),
+        inputs,
+        settings: json!({"evaluate": exam.settings, "baseline": exam.baseline}),
+        resumable: true,
+    };
+    run_stage(&context.terminal, &stage, |folder| {
+        work(context, exam, folder)
+    })?;
+    Ok(Results::load(&exam.artefact.join(RESULTS_FILE))?)
+}
+
+fn work(context: &Context, exam: &Exam, folder: &Path) -> Result<()> {
+    let task = task(exam)?;
+    rows::write(exam, &task, &folder.join(ROWS_FILE))?;
+    let rows = slm_eval::rows::load(&folder.join(ROWS_FILE), &task)?;
+    let mut log = EvalLog::open(&folder.join(LOG_FILE))?;
+    let mut known = Known::read(&folder.join(SYSTEMS_FILE));
+    for &system in &exam.settings.systems {
+        ask::system(context, exam, &task, &rows, system, &mut log, &mut known)?;
+    }
+    if let Some(baseline) = exam.baseline {
+        ask::frontier(context, exam, &task, &rows, baseline, &mut log, &mut known)?;
+    }
+    let systems = systems(&rows, &folder.join(LOG_FILE), &known)?;
+    let results = slm_eval::score(&task, &rows, &systems, &Options::default());
+    write_report(folder, &task, &rows, &systems, &results)
+}
+
+/// The task of the recipe, or one made for rows that carry their own schemas.
+fn task(exam: &Exam) -> Result<Task> {
+    let mut task = match &exam.settings.task {
+        Some(path) => {
+            let text = std::fs::read_to_string(path)
+                .map_err(|error| crate::failure::Failure::io("read the task", path, &error))?;
+            Task::parse(path, &text)?
+        }
+        None => Task::of_kind(exam.name, OutputType::Text),
+    };
+    if let Some(pointer) = &exam.settings.label_field {
+        task.label_field = Some(pointer.clone());
+    }
+    Ok(task)
+}
+
+/// The systems in the order in which they answered.
+///
+/// # Errors
+/// The log cannot be read.
+pub fn systems(rows: &[Row], log: &Path, known: &Known) -> Result<Vec<Scored>> {
+    let answers = log::by_system(log::read(log)?);
+    Ok(answers
+        .into_iter()
+        .map(|(name, predictions)| Scored {
+            predictions: Predictions::new(predictions, rows),
+            info: known.info(&name),
+            name,
+        })
+        .collect())
+}
+
+/// Writes results, report and summary.
+///
+/// # Errors
+/// The folder cannot be written.
+pub fn write_report(
+    folder: &Path,
+    task: &Task,
+    rows: &[Row],
+    systems: &[Scored],
+    results: &Results,
+) -> Result<()> {
+    results.save(&folder.join(RESULTS_FILE))?;
+    let page = report::html(results, task, rows, systems);
+    write_atomically(&folder.join(REPORT_FILE), page.as_bytes())?;
+    write_atomically(
+        &folder.join(SUMMARY_FILE),
+        report::markdown(results).as_bytes(),
+    )
+}
+
+/// The settings under which a system answers, as the log keeps them.
+pub fn settings_of(max_tokens: usize) -> Value {
+    json!({"max_tokens": max_tokens, "temperature": 0})
+}
+
+/// What a system is to the report.
+fn role(system: System) -> Role {
+    match system {
+        System::Base => Role::Base,
+        System::Tuned => Role::Candidate,
+        System::TunedInt8 | System::TunedInt4 => Role::Quantized,
+        System::Nearest => Role::Baseline,
+    }
+}
+
+/// A system's info before anything is measured.
+fn info_of(system: System) -> SystemInfo {
+    SystemInfo {
+        role: Some(role(system)),
+        ..SystemInfo::default()
+    }
+}

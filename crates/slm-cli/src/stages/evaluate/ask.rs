@@ -1,0 +1,247 @@
+//! One system after the other answers the rows that it has not answered yet.
+//!
+//! Does not know how answers are judged.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, anyhow};
+use serde_json::Value;
+use slm_eval::baseline::NearestExample;
+use slm_eval::log::{EvalLog, LogEntry, prompt_hash};
+use slm_eval::results::{Role, SystemInfo};
+use slm_eval::subject::Subject;
+use slm_eval::{Row, Task};
+
+use super::{Exam, info_of, rows, settings_of};
+use crate::commands::Context;
+use crate::failure::Failure;
+use crate::frontier::{Cache, Frontier};
+use crate::local::LocalModel;
+use crate::recipe::{Baseline, System};
+use crate::terminal::Terminal;
+use crate::workspace::{hash_path, write_atomically};
+
+/// Answers between two additions to the log, so many that a batch is never thin.
+const CHUNK: usize = 64;
+
+/// What is known about the systems beyond their answers, kept beside the log.
+pub struct Known {
+    path: PathBuf,
+    systems: BTreeMap<String, SystemInfo>,
+}
+
+impl Known {
+    /// What an earlier attempt found out.
+    pub fn read(path: &Path) -> Self {
+        let text = fs::read_to_string(path).unwrap_or_default();
+        Self {
+            path: path.to_owned(),
+            systems: serde_json::from_str(&text).unwrap_or_default(),
+        }
+    }
+
+    /// The info of a system.
+    pub fn info(&self, name: &str) -> SystemInfo {
+        self.systems.get(name).cloned().unwrap_or_default()
+    }
+
+    /// Adds what was found out about a system.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn keep(&mut self, name: &str, info: SystemInfo) -> Result<()> {
+        self.systems.insert(name.to_owned(), info);
+        let text = serde_json::to_string_pretty(&self.systems)?;
+        write_atomically(&self.path, text.as_bytes())
+    }
+}
+
+/// A system that is asked, and how the log names it.
+pub struct Asked<'a> {
+    /// Shows progress.
+    pub terminal: &'a Terminal,
+    /// What is asked.
+    pub task: &'a Task,
+    /// The rows to answer.
+    pub rows: &'a [Row],
+    /// The system's name in results.
+    pub name: String,
+    /// The model, as exactly as it is known.
+    pub model: String,
+    /// What else shapes the answers.
+    pub settings: Value,
+}
+
+impl Asked<'_> {
+    /// The rows without an answer in the log.
+    ///
+    /// # Errors
+    /// A row cannot be made a prompt.
+    pub fn open_rows(&self, log: &EvalLog) -> Result<Vec<(Row, String)>> {
+        let mut open = Vec::new();
+        for row in self.rows {
+            let hash = prompt_hash(&slm_eval::prompt::messages(self.task, row)?);
+            if !log.has(&self.name, &row.id, &hash, 0) {
+                open.push((row.clone(), hash));
+            }
+        }
+        Ok(open)
+    }
+
+    /// Has the open rows answered and logged.
+    ///
+    /// # Errors
+    /// The subject cannot go on, or the log cannot be written.
+    pub fn ask(
+        &self,
+        open: Vec<(Row, String)>,
+        subject: &mut dyn Subject,
+        log: &mut EvalLog,
+    ) -> Result<()> {
+        let label = format!("evaluate {}", self.name);
+        let total = self.rows.len() as u64;
+        let mut progress = self.terminal.progress(&label, total, "rows");
+        let mut done = total - open.len() as u64;
+        progress.resume_at(done);
+        for chunk in open.chunks(CHUNK) {
+            let (rows, hashes): (Vec<Row>, Vec<String>) = chunk.iter().cloned().unzip();
+            let answered =
+                subject.answer(&rows, &mut |count| progress.set(done + count as u64, ""));
+            let predictions = answered.map_err(|error| anyhow!(error))?;
+            for prediction in predictions {
+                let place = rows.iter().position(|row| row.id == prediction.id);
+                log.append(&LogEntry {
+                    system: self.name.clone(),
+                    prompt_hash: place.map_or(String::new(), |at| hashes[at].clone()),
+                    model: self.model.clone(),
+                    settings: self.settings.clone(),
+                    repeat: 0,
+                    prediction,
+                })?;
+            }
+            done += rows.len() as u64;
+        }
+        progress.finish();
+        Ok(())
+    }
+}
+
+/// Asks one of the recipe's systems.
+///
+/// # Errors
+/// The system is not there, or cannot go on.
+pub fn system(
+    context: &Context,
+    exam: &Exam,
+    task: &Task,
+    rows: &[Row],
+    system: System,
+    log: &mut EvalLog,
+    known: &mut Known,
+) -> Result<()> {
+    let mut asked = Asked {
+        terminal: &context.terminal,
+        task,
+        rows,
+        name: system.name().to_owned(),
+        model: system.name().to_owned(),
+        settings: settings_of(exam.settings.max_tokens),
+    };
+    let open = asked.open_rows(log)?;
+    if open.is_empty() {
+        return Ok(());
+    }
+    if system == System::Nearest {
+        let training = rows::training(exam, task)?;
+        known.keep(&asked.name, info_of(system))?;
+        return asked.ask(open, &mut NearestExample::train(&training), log);
+    }
+    let folder = model_folder(exam, system)?;
+    asked.model = hash_path(folder)?;
+    let name = asked.name.clone();
+    let mut model = LocalModel::load(&name, folder, None, task.clone(), exam.settings.max_tokens)?;
+    asked.ask(open, &mut model, log)?;
+    let mut info = model_info(&model, folder);
+    info.role = info_of(system).role;
+    info.weights = Some(system.weights().to_owned());
+    known.keep(&name, info)
+}
+
+/// What is known about a local model once it has answered.
+pub fn model_info(model: &LocalModel, folder: &Path) -> SystemInfo {
+    let generated = model.generated();
+    SystemInfo {
+        size_bytes: folder_bytes(folder),
+        parameters: Some(model.parameters() as u64),
+        tokens_per_second: (generated.seconds > 0.0)
+            .then(|| generated.tokens as f64 / generated.seconds),
+        ..SystemInfo::default()
+    }
+}
+
+/// Asks the frontier model.
+///
+/// # Errors
+/// `--offline`, no key, or the endpoint fails for good.
+pub fn frontier(
+    context: &Context,
+    exam: &Exam,
+    task: &Task,
+    rows: &[Row],
+    baseline: &Baseline,
+    log: &mut EvalLog,
+    known: &mut Known,
+) -> Result<()> {
+    let asked = Asked {
+        terminal: &context.terminal,
+        task,
+        rows,
+        name: baseline.model.clone(),
+        settings: settings_of(exam.settings.max_tokens),
+        model: format!("{} at {}", baseline.model, baseline.endpoint),
+    };
+    let open = asked.open_rows(log)?;
+    if open.is_empty() {
+        return Ok(());
+    }
+    let cache = Cache::new(context.workspace.cache().join("answers"));
+    let max_tokens = exam.settings.max_tokens;
+    let mut frontier = Frontier::new(baseline, cache, task.clone(), max_tokens, context.offline)?;
+    let info = SystemInfo {
+        role: Some(Role::Frontier),
+        note: Some(format!("asked at {}", baseline.endpoint)),
+        ..SystemInfo::default()
+    };
+    known.keep(&asked.name, info)?;
+    asked.ask(open, &mut frontier, log)
+}
+
+fn model_folder<'a>(exam: &'a Exam, system: System) -> Result<&'a Path> {
+    let found = exam.models.iter().find(|(known, _)| *known == system);
+    found.map(|(_, folder)| folder.as_path()).ok_or_else(|| {
+        Failure::new(format!(
+            "`evaluate.systems` names `{}`, which this recipe does not make",
+            system.name()
+        ))
+        .hint("add what makes it (`train`, `quantize`), or remove it from the list")
+        .into()
+    })
+}
+
+/// Bytes of a model's weights on disk.
+fn folder_bytes(folder: &Path) -> Option<u64> {
+    let entries = fs::read_dir(folder).ok()?;
+    let weights = entries
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| {
+            path.extension()
+                .is_some_and(|ending| ending == "safetensors")
+        });
+    Some(
+        weights
+            .filter_map(|path| Some(fs::metadata(path).ok()?.len()))
+            .sum(),
+    )
+}

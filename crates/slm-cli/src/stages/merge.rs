@@ -1,0 +1,60 @@
+//! Base and adapter become one checkpoint.
+//!
+//! Does not know the arithmetic; that is slm-model's.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use serde_json::json;
+use slm_model::ModelConfig;
+use slm_model::checkpoint::StoredType;
+use slm_model::lora::Adapter;
+use slm_model::weights::Weights;
+
+use crate::commands::Context;
+use crate::workspace::{Input, Stage, run_stage};
+
+/// Merges `adapter` into `base` as the model `artefact`.
+///
+/// # Errors
+/// Base and adapter do not fit, or the artefact cannot be written.
+pub fn merge(context: &Context, base: &Path, adapter: &Path, artefact: PathBuf) -> Result<()> {
+    let stage = Stage {
+        name: "merge",
+        version: 1,
+        artefact,
+        inputs: vec![Input::new("base", base), Input::new("adapter", adapter)],
+        settings: json!({"stored": "bf16"}),
+        resumable: false,
+    };
+    run_stage(&context.terminal, &stage, |folder| {
+        let config = ModelConfig::load(base)?;
+        let mut merged = Weights::load(base, &config)?;
+        merged.merge(&Adapter::load(adapter, &config)?)?;
+        merged.save(folder, &config, Some(base), StoredType::Bf16)?;
+        Ok(())
+    })?;
+    Ok(())
+}
+
+/// Puts the model that a full training run made in its place among the models.
+///
+/// # Errors
+/// The artefact cannot be written.
+pub fn adopt(context: &Context, trained: &Path, artefact: PathBuf) -> Result<()> {
+    let stage = Stage {
+        name: "adopt",
+        version: 1,
+        artefact,
+        inputs: vec![Input::new("trained", trained)],
+        settings: json!({}),
+        resumable: false,
+    };
+    run_stage(&context.terminal, &stage, |folder| {
+        let config = ModelConfig::load(trained)?;
+        let stored = Weights::load(trained, &config)?;
+        stored.save(folder, &config, Some(trained), StoredType::Bf16)?;
+        Ok(())
+    })?;
+    Ok(())
+}

@@ -1,0 +1,12 @@
+//! The stages of a pipeline: each names what it reads and what shapes it, and hands
+//! the work to the room that knows how.
+//!
+//! Knows which artefact lies where; does not know how the work is done.
+
+pub mod create;
+pub mod evaluate;
+pub mod import;
+pub mod merge;
+pub mod quantize;
+pub mod synthesize;
+pub mod train;

@@ -1,0 +1,142 @@
+//! `slm data`: rows from leaves and public sets, divided, looked at.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::run::{Place, repository};
+
+fn taxonomy() -> String {
+    repository().join("taxonomy").display().to_string()
+}
+
+fn rows(text: &str) -> Vec<Value> {
+    text.lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
+}
+
+#[test]
+fn generated_rows_are_the_same_for_the_same_seed_and_share_no_seed_example_across_the_split() {
+    let place = Place::new();
+    let generate = |name: &str, seed: &str| {
+        let taxonomy = taxonomy();
+        let arguments = [
+            "data",
+            "generate",
+            &taxonomy,
+            "--name",
+            name,
+            "--rows-per-leaf",
+            "20",
+            "--seed",
+            seed,
+        ];
+        let run = place.slm(&arguments);
+        assert_eq!(run.succeeds(), format!("workspace/datasets/{name}\n"));
+        place.read(&format!("workspace/datasets/{name}/train.jsonl"))
+    };
+    let one = generate("one", "3");
+    assert_eq!(one, generate("two", "3"));
+    assert_ne!(one, generate("three", "4"));
+    let family = |row: &Value| format!("{} {}", row["metadata"]["leaf"], row["metadata"]["seed"]);
+    let test = rows(&place.read("workspace/datasets/one/test.jsonl"));
+    assert!(!test.is_empty());
+    let trained: Vec<String> = rows(&one).iter().map(family).collect();
+    for row in &test {
+        assert!(!trained.contains(&family(row)), "{row}");
+        assert_eq!(row["metadata"]["teacher"], "grammar");
+    }
+}
+
+#[test]
+fn a_stage_is_done_once_and_again_when_something_changed_or_was_lost() {
+    let place = Place::new();
+    let taxonomy = taxonomy();
+    let generate = |rows: &str| {
+        let arguments = [
+            "data",
+            "generate",
+            &taxonomy,
+            "--name",
+            "d",
+            "--rows-per-leaf",
+            rows,
+        ];
+        let run = place.slm(&arguments);
+        run.succeeds();
+        run.stderr.contains("synthesize: up to date")
+    };
+    assert!(!generate("10"));
+    assert!(generate("10"));
+    assert!(!generate("12"));
+    place.write("workspace/datasets/d/train.jsonl", "cut");
+    assert!(!generate("12"), "a cut output is made again");
+    assert!(generate("12"));
+    let manifest: Value =
+        serde_json::from_str(&place.read("workspace/datasets/d/manifest.json")).unwrap();
+    assert_eq!(manifest["settings"]["seed"], 7);
+    assert_eq!(manifest["inputs"][0]["sha256"].as_str().unwrap().len(), 64);
+    assert!(manifest["outputs"].as_array().unwrap().len() >= 4);
+}
+
+#[test]
+fn a_dataset_is_divided_and_described() {
+    let place = Place::new();
+    let rows: String = (0..20)
+        .map(|n| format!(
+            "{{\"id\":\"r{n}\",\"messages\":[{{\"role\":\"user\",\"content\":\"question {n} about thing {}\"}},{{\"role\":\"assistant\",\"content\":\"a{n}\"}}]}}\n",
+            n * 7
+        ))
+        .collect();
+    place.write("rows.jsonl", rows);
+    let run = place.slm(&["data", "split", "rows.jsonl", "--name", "s", "--quiet"]);
+    run.succeeds();
+    assert_eq!(run.stderr, "");
+    let lines = |part: &str| {
+        place
+            .read(&format!("workspace/datasets/s/{part}.jsonl"))
+            .lines()
+            .count()
+    };
+    assert_eq!(
+        (lines("train"), lines("validation"), lines("test")),
+        (14, 2, 4)
+    );
+    let run = place.slm(&[
+        "data",
+        "inspect",
+        "rows.jsonl",
+        "--format",
+        "json",
+        "--row",
+        "r3",
+    ]);
+    let summary: Value = serde_json::from_str(run.succeeds()).unwrap();
+    assert_eq!(summary["rows"], 20);
+    assert_eq!(summary["row"]["messages"][1]["content"], "a3");
+    place
+        .slm(&["data", "inspect", "rows.jsonl", "--row", "none"])
+        .fails(
+            1,
+            "error: `rows.jsonl` has no row `none`\n\
+         hint: without `--row` the first row is shown, with its id\n",
+        );
+}
+
+#[test]
+fn snips_is_imported_whole_where_a_copy_is_at_hand() {
+    let copy = repository().join("../shared/data/snips");
+    if !Path::new(&copy).is_dir() {
+        println!("skipped: no copy of SNIPS in `../shared/data/snips`");
+        return;
+    }
+    let place = Place::new();
+    let arguments = ["data", "import", "snips", "--from", copy.to_str().unwrap()];
+    place.slm(&arguments).succeeds();
+    let lines = |part: &str| {
+        let text = place.read(&format!("workspace/datasets/snips/{part}.jsonl"));
+        text.lines().count()
+    };
+    assert_eq!((lines("train"), lines("validation")), (13_784, 700));
+}
