@@ -1,1 +1,30 @@
-//! Terminal views for reviewers.
+//! Terminal views for reviewers: evaluation reports and training runs.
+//!
+//! A view reads what other rooms wrote (a report's embedded data, `results.json`,
+//! a run's `events.jsonl`) and never changes it. This crate does not know tensors,
+//! how answers were judged, or how a run goes on.
+
+pub mod app;
+pub mod difference;
+pub mod error;
+pub mod events;
+pub mod keys;
+pub mod source;
+mod terminal;
+mod view;
+
+use std::path::Path;
+
+pub use error::TuiError;
+
+/// Opens a report (`report.html`, `results.json`), a run (`events.jsonl`) or a
+/// folder that holds one of them, and shows it until the user quits.
+///
+/// # Errors
+/// What cannot be read, and a standard output that is no terminal. The terminal
+/// is restored on every way out, panics included.
+pub fn open(path: &Path) -> Result<(), TuiError> {
+    let source = source::Source::load(path)?;
+    let mut app = app::App::new(source);
+    terminal::run(&mut app)
+}

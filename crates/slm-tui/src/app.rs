@@ -1,0 +1,310 @@
+//! What is open, selected and filtered, and how actions change it.
+//!
+//! Does not know the terminal: keys come in, the views read the fields.
+
+use ratatui::crossterm::event::{KeyCode, KeyEvent};
+use slm_eval::report::SampleRow;
+
+use crate::events::Run;
+use crate::keys::{self, Action};
+use crate::source::Source;
+
+/// Which samples are listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Filter {
+    /// Every sample.
+    #[default]
+    All,
+    /// The system is wrong.
+    Failures,
+    /// Some systems are right and some wrong.
+    Disagreements,
+    /// Every system is wrong.
+    AllWrong,
+    /// The system's answer could not be judged.
+    Unjudged,
+}
+
+impl Filter {
+    /// The name on screen.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::All => "all",
+            Self::Failures => "failures",
+            Self::Disagreements => "disagreements",
+            Self::AllWrong => "wrong for every system",
+            Self::Unjudged => "missing, cut off, refused or unparsable",
+        }
+    }
+
+    fn next(self) -> Self {
+        match self {
+            Self::All => Self::Failures,
+            Self::Failures => Self::Disagreements,
+            Self::Disagreements => Self::AllWrong,
+            Self::AllWrong => Self::Unjudged,
+            Self::Unjudged => Self::All,
+        }
+    }
+
+    fn keeps(self, sample: &SampleRow, system: usize) -> bool {
+        let right = sample.answers.iter().filter(|answer| answer.right).count();
+        let one = sample.answers.get(system);
+        match self {
+            Self::All => true,
+            Self::Failures => one.is_some_and(|answer| !answer.right),
+            Self::Disagreements => right > 0 && right < sample.answers.len(),
+            Self::AllWrong => right == 0,
+            Self::Unjudged => one.is_some_and(|answer| !answer.cause.is_empty()),
+        }
+    }
+}
+
+/// What fills the screen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Screen {
+    /// Systems by metrics.
+    Systems,
+    /// The list of samples.
+    Samples,
+    /// One sample.
+    Detail,
+    /// A training run.
+    Run,
+}
+
+/// The state of the program.
+#[derive(Debug)]
+pub struct App {
+    /// What is shown.
+    pub source: Source,
+    /// What fills the screen.
+    pub screen: Screen,
+    /// Whether help lies over it.
+    pub help: bool,
+    /// Whether the program is to end.
+    pub done: bool,
+    /// The metric that the chart shows and the table begins with.
+    pub metric: usize,
+    /// The system that filters are about.
+    pub system: usize,
+    /// Which samples are listed.
+    pub filter: Filter,
+    /// The text searched for.
+    pub search: String,
+    /// Whether keys are written into the search.
+    pub searching: bool,
+    /// The samples listed, by position.
+    pub listed: Vec<usize>,
+    /// The line selected among them.
+    pub selected: usize,
+    /// The first line of a sample's text on screen.
+    pub scroll: usize,
+    /// Lines of a page, told by the last drawing.
+    pub page: usize,
+    /// Lines of the open sample, told by the last drawing.
+    pub lines: usize,
+    /// Whether colours may be used.
+    pub colours: bool,
+}
+
+impl App {
+    /// The state at the beginning; colours unless `NO_COLOR` is set.
+    pub fn new(source: Source) -> Self {
+        let screen = match source {
+            Source::Report(_) => Screen::Systems,
+            Source::Run(..) => Screen::Run,
+        };
+        let mut app = Self {
+            source,
+            screen,
+            help: false,
+            done: false,
+            metric: 0,
+            system: 0,
+            filter: Filter::All,
+            search: String::new(),
+            searching: false,
+            listed: Vec::new(),
+            selected: 0,
+            scroll: 0,
+            page: 10,
+            lines: 0,
+            colours: std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
+        };
+        app.list();
+        app
+    }
+
+    /// The samples; none for a run.
+    pub fn samples(&self) -> &[SampleRow] {
+        match &self.source {
+            Source::Report(report) => &report.samples,
+            Source::Run(..) => &[],
+        }
+    }
+
+    /// The sample selected.
+    pub fn sample(&self) -> Option<&SampleRow> {
+        self.samples().get(*self.listed.get(self.selected)?)
+    }
+
+    /// Reads the run's file again; a file that went away leaves what is known.
+    pub fn refresh(&mut self) {
+        if let Source::Run(run, path) = &mut self.source
+            && let Ok(text) = std::fs::read_to_string(path)
+        {
+            *run = Run::parse(&text);
+        }
+    }
+
+    /// Takes a key press.
+    pub fn key(&mut self, key: KeyEvent) {
+        if self.searching {
+            return self.type_into_search(key);
+        }
+        let Some(action) = keys::action(key) else {
+            return;
+        };
+        if self.help && action != Action::Quit {
+            self.help = false;
+            return;
+        }
+        match action {
+            Action::Quit => self.done = true,
+            Action::Help => self.help = true,
+            Action::Switch => self.switch(),
+            Action::Back => self.back(),
+            _ => self.act(action),
+        }
+    }
+
+    fn act(&mut self, action: Action) {
+        match (self.screen, action) {
+            (Screen::Systems, Action::Left) => self.metric = self.metric.saturating_sub(1),
+            (Screen::Systems, Action::Right) => {
+                self.metric = (self.metric + 1).min(self.metrics().saturating_sub(1));
+            }
+            (Screen::Systems, Action::Down | Action::System) => self.turn_system(1),
+            (Screen::Systems, Action::Up) => self.turn_system(-1),
+            (Screen::Systems, Action::Open) => {
+                self.filter = Filter::Failures;
+                self.list();
+                self.switch();
+            }
+            (Screen::Samples, Action::Open) if self.sample().is_some() => {
+                self.screen = Screen::Detail;
+                self.scroll = 0;
+            }
+            (Screen::Samples, Action::Filter) => {
+                self.filter = self.filter.next();
+                self.list();
+            }
+            (Screen::Samples, Action::System) => {
+                self.turn_system(1);
+                self.list();
+            }
+            (Screen::Samples, Action::Search) => {
+                self.searching = true;
+            }
+            (Screen::Samples, action) => {
+                self.selected = self.moved(self.selected, self.listed.len(), action)
+            }
+            (Screen::Detail, Action::Next) => self.select(1),
+            (Screen::Detail, Action::Previous) => self.select(-1),
+            (Screen::Detail, action) => {
+                let most = self.lines.saturating_sub(self.page) + 1;
+                self.scroll = self.moved(self.scroll, most, action);
+            }
+            _ => {}
+        }
+    }
+
+    fn moved(&self, at: usize, length: usize, action: Action) -> usize {
+        let last = length.saturating_sub(1);
+        match action {
+            Action::Down | Action::Next => (at + 1).min(last),
+            Action::Up | Action::Previous => at.saturating_sub(1),
+            Action::PageDown => (at + self.page).min(last),
+            Action::PageUp => at.saturating_sub(self.page),
+            Action::First => 0,
+            Action::Last => last,
+            _ => at,
+        }
+    }
+
+    fn select(&mut self, by: isize) {
+        let last = self.listed.len().saturating_sub(1);
+        self.selected = self.selected.saturating_add_signed(by).min(last);
+        self.scroll = 0;
+    }
+
+    fn switch(&mut self) {
+        self.screen = match self.screen {
+            Screen::Systems if !self.samples().is_empty() => Screen::Samples,
+            Screen::Samples | Screen::Detail => Screen::Systems,
+            other => other,
+        };
+    }
+
+    fn back(&mut self) {
+        self.screen = match self.screen {
+            Screen::Detail => Screen::Samples,
+            Screen::Samples => Screen::Systems,
+            other => other,
+        };
+    }
+
+    fn metrics(&self) -> usize {
+        match &self.source {
+            Source::Report(report) => report.results.metrics.len(),
+            Source::Run(..) => 0,
+        }
+    }
+
+    fn turn_system(&mut self, by: isize) {
+        let Source::Report(report) = &self.source else {
+            return;
+        };
+        let count = report.results.systems.len().max(1) as isize;
+        self.system = (self.system as isize + by).rem_euclid(count) as usize;
+    }
+
+    fn type_into_search(&mut self, key: KeyEvent) {
+        match key.code {
+            KeyCode::Enter => self.searching = false,
+            KeyCode::Esc => {
+                self.searching = false;
+                self.search.clear();
+            }
+            KeyCode::Backspace => {
+                self.search.pop();
+            }
+            KeyCode::Char(character) => self.search.push(character),
+            _ => return,
+        }
+        self.list();
+    }
+
+    /// Lists the samples that filter and search keep.
+    fn list(&mut self) {
+        let words = self.search.to_lowercase();
+        let holds = |text: &str| text.to_lowercase().contains(&words);
+        let found = |sample: &SampleRow| {
+            words.is_empty()
+                || [&sample.id, &sample.question, &sample.target]
+                    .into_iter()
+                    .any(|text| holds(text))
+                || sample.answers.iter().any(|answer| holds(&answer.output))
+        };
+        self.listed = self
+            .samples()
+            .iter()
+            .enumerate()
+            .filter(|(_, sample)| self.filter.keeps(sample, self.system) && found(sample))
+            .map(|(index, _)| index)
+            .collect();
+        self.selected = 0;
+        self.scroll = 0;
+    }
+}

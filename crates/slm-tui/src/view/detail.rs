@@ -1,0 +1,124 @@
+//! One sample: prompt, target, and every system's answer with its differences.
+//!
+//! Does not know which samples come before and after.
+
+use ratatui::Frame;
+use ratatui::layout::Rect;
+use ratatui::text::{Line, Span};
+use ratatui::widgets::Paragraph;
+use slm_eval::report::{SampleAnswer, SampleRow, visible};
+
+use super::theme::Theme;
+use super::{inset, line_of};
+use crate::app::App;
+use crate::difference::{Part, difference};
+use crate::source::Source;
+
+/// Characters of one text that are shown; the report holds the rest.
+const MOST: usize = 20_000;
+
+pub(super) fn draw(frame: &mut Frame, area: Rect, app: &mut App, theme: &Theme) {
+    let area = inset(area);
+    let (Source::Report(report), Some(sample)) = (&app.source, app.sample()) else {
+        return;
+    };
+    let names: Vec<String> = report
+        .results
+        .systems
+        .iter()
+        .map(|s| line_of(&s.name))
+        .collect();
+    let lines = lines(sample, &names, usize::from(area.width).max(1), theme);
+    app.page = usize::from(area.height).max(1);
+    app.lines = lines.len();
+    app.scroll = app.scroll.min(app.lines.saturating_sub(app.page));
+    let shown: Vec<Line> = lines.into_iter().skip(app.scroll).take(app.page).collect();
+    frame.render_widget(Paragraph::new(shown), area);
+}
+
+fn lines<'a>(sample: &SampleRow, names: &[String], width: usize, theme: &Theme) -> Vec<Line<'a>> {
+    let mut lines = vec![
+        Line::raw(""),
+        Line::styled(line_of(&sample.id), theme.title),
+    ];
+    if !sample.tags.is_empty() {
+        lines.push(Line::styled(line_of(&sample.tags.join(", ")), theme.soft));
+    }
+    let mut section = |heading: Vec<Span<'a>>, parts: Vec<Part>| {
+        lines.push(Line::raw(""));
+        lines.push(Line::from(heading));
+        lines.extend(wrapped(&parts, width, theme));
+    };
+    section(
+        vec![Span::styled("Prompt", theme.accent)],
+        vec![Part::Same(limited(&sample.question))],
+    );
+    section(
+        vec![Span::styled("Target", theme.accent)],
+        vec![Part::Same(limited(&sample.target))],
+    );
+    for (name, answer) in names.iter().zip(&sample.answers) {
+        let parts = if answer.right {
+            vec![Part::Same(limited(&answer.output))]
+        } else {
+            difference(&limited(&sample.target), &limited(&answer.output))
+        };
+        section(heading(name, answer, theme), parts);
+    }
+    lines
+}
+
+fn heading<'a>(name: &str, answer: &SampleAnswer, theme: &Theme) -> Vec<Span<'a>> {
+    let (style, words) = match (answer.right, answer.cause.as_str()) {
+        (true, _) => (theme.good, "right".to_string()),
+        (false, "") => (theme.bad, "wrong".to_string()),
+        (false, cause) => (theme.bad, line_of(&cause.replace('_', " "))),
+    };
+    let mut spans = vec![
+        Span::styled(name.to_string(), theme.accent),
+        Span::raw("  "),
+        Span::styled(words, style),
+    ];
+    if let Some(latency) = answer.latency_ms {
+        spans.push(Span::styled(format!("  {latency:.1} ms"), theme.soft));
+    }
+    spans
+}
+
+fn limited(text: &str) -> String {
+    let start: String = text.chars().take(MOST).collect();
+    visible(&start).replace('\t', "    ")
+}
+
+/// The parts broken into lines of the width, with what is missing and added marked.
+fn wrapped<'a>(parts: &[Part], width: usize, theme: &Theme) -> Vec<Line<'a>> {
+    let mut lines: Vec<Vec<Span>> = vec![Vec::new()];
+    let mut column = 0;
+    for part in parts {
+        let (text, style) = match part {
+            Part::Same(text) => (text, ratatui::style::Style::new()),
+            Part::Missing(text) => (text, theme.bad),
+            Part::Added(text) => (text, theme.good),
+        };
+        let mut piece = String::new();
+        for character in text.chars() {
+            if character == '\n' || column == width {
+                push(&mut lines, std::mem::take(&mut piece), style);
+                lines.push(Vec::new());
+                column = 0;
+            }
+            if character != '\n' {
+                piece.push(character);
+                column += 1;
+            }
+        }
+        push(&mut lines, piece, style);
+    }
+    lines.into_iter().map(Line::from).collect()
+}
+
+fn push<'a>(lines: &mut [Vec<Span<'a>>], text: String, style: ratatui::style::Style) {
+    if let Some(line) = lines.last_mut().filter(|_| !text.is_empty()) {
+        line.push(Span::styled(text, style));
+    }
+}

@@ -1,0 +1,240 @@
+//! Whole frames at 80 by 24, and keys that lead from one to the next.
+
+use ratatui::Terminal;
+use ratatui::backend::TestBackend;
+use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use slm_eval::report::{Embedded, SampleAnswer, SampleRow};
+use slm_eval::results::{MetricValue, Results, SystemResult};
+
+use super::*;
+use crate::app::Filter;
+use crate::events::Run;
+
+fn answer(right: bool, cause: &str, output: &str) -> SampleAnswer {
+    SampleAnswer {
+        right,
+        cause: cause.into(),
+        output: output.into(),
+        latency_ms: None,
+    }
+}
+
+fn report() -> App {
+    let system = |name: &str, value: f64| SystemResult {
+        name: name.into(),
+        metrics: [(
+            "exact_raw".to_string(),
+            MetricValue {
+                value,
+                low: value - 0.1,
+                high: value + 0.1,
+                n: 2,
+            },
+        )]
+        .into(),
+        ..SystemResult::default()
+    };
+    let sample = |id: &str, question: &str, answers: Vec<SampleAnswer>| SampleRow {
+        id: id.into(),
+        question: question.into(),
+        target: "the blue door".into(),
+        tags: vec![],
+        answers,
+    };
+    let embedded = Embedded {
+        results: Results {
+            task: "doors".into(),
+            samples: 2,
+            metrics: vec!["exact_raw".into()],
+            systems: vec![system("base", 0.2), system("tuned", 0.8)],
+            verdict: vec!["`tuned` leads.".into()],
+            notes: vec!["no frontier baseline configured".into()],
+            ..Results::default()
+        },
+        samples: vec![
+            sample(
+                "a",
+                "which\u{1b}[31m door?",
+                vec![
+                    answer(false, "", "the red door"),
+                    answer(true, "", "the blue door"),
+                ],
+            ),
+            sample(
+                "b",
+                "what now?",
+                vec![answer(false, "missing", ""), answer(false, "", "a door")],
+            ),
+        ],
+    };
+    let mut app = App::new(Source::Report(Box::new(embedded)));
+    app.colours = false;
+    app
+}
+
+fn frame(app: &mut App) -> String {
+    frame_of(app, 80, 24)
+}
+
+fn frame_of(app: &mut App, width: u16, height: u16) -> String {
+    let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
+    terminal.draw(|frame| draw(frame, app)).unwrap();
+    let buffer = terminal.backend().buffer();
+    let lines: Vec<String> = (0..height)
+        .map(|y| {
+            let line: String = (0..width).map(|x| buffer[(x, y)].symbol()).collect();
+            line.trim_end().to_string()
+        })
+        .collect();
+    lines.join("\n").trim_end().to_string()
+}
+
+fn press(app: &mut App, keys: &str) {
+    for key in keys.chars() {
+        let code = match key {
+            '\n' => KeyCode::Enter,
+            '\t' => KeyCode::Tab,
+            other => KeyCode::Char(other),
+        };
+        app.key(KeyEvent::new(code, KeyModifiers::NONE));
+    }
+}
+
+#[test]
+fn the_systems_frame() {
+    let expected = "\
+doors  2 samples, 2 systems
+
+ `tuned` leads.
+
+ system                           exact_raw
+ base                     0.200 0.100-0.300
+ tuned                    0.800 0.700-0.900
+
+
+ exact_raw               0                                                    1
+ base                    \u{b7}\u{b7}\u{b7}\u{b7}\u{b7}\u{2501}\u{2501}\u{2501}\u{2501}\u{2501}\u{25cf}\u{2501}\u{2501}\u{2501}\u{2501}\u{2501}\u{2501}";
+    let frame = frame(&mut report());
+    let start: String = frame.lines().take(11).collect::<Vec<_>>().join("\n");
+    assert!(start.starts_with(expected), "\n{frame}");
+    assert!(frame.contains("note: no frontier baseline configured"));
+    assert!(frame.ends_with("? help  q quit"));
+}
+
+#[test]
+fn the_samples_frame_shows_no_escape() {
+    let mut app = report();
+    press(&mut app, "\t");
+    let frame = frame(&mut app);
+    let expected = "\
+doors  2 samples, 2 systems
+
+ 2 of 2: all
+ \u{2713} right \u{2717} wrong \u{2205} unjudged: base, tuned
+ \u{2717}\u{2713}  which\u{241b}[31m door?
+ \u{2205}\u{2717}  what now?";
+    assert!(frame.starts_with(expected), "\n{frame}");
+}
+
+#[test]
+fn filters_search_and_the_open_sample() {
+    let mut app = report();
+    press(&mut app, "\tff");
+    assert_eq!(app.filter, Filter::Disagreements);
+    assert_eq!(app.listed, [0]);
+    press(&mut app, "f");
+    assert_eq!(app.listed, [1]);
+    press(&mut app, "ff/NOW\n\n");
+    assert_eq!(app.listed, [1]);
+    let frame = frame(&mut app);
+    for part in [
+        "b",
+        "Prompt",
+        "what now?",
+        "Target",
+        "base  missing",
+        "tuned  wrong",
+    ] {
+        assert!(frame.contains(part), "{part} is missing in\n{frame}");
+    }
+    press(&mut app, "q");
+    assert!(app.done);
+}
+
+#[test]
+fn enter_on_a_system_lists_its_failures() {
+    let mut app = report();
+    press(&mut app, "j\n");
+    assert_eq!((app.system, app.filter), (1, Filter::Failures));
+    assert_eq!(app.listed, [1]);
+}
+
+#[test]
+fn help_lies_over_everything_and_any_key_takes_it_away() {
+    let mut app = report();
+    press(&mut app, "?");
+    let frame = frame(&mut app);
+    assert!(
+        frame.contains("Keys") && frame.contains("show or hide this help"),
+        "\n{frame}"
+    );
+    press(&mut app, "j");
+    assert!(!app.help);
+}
+
+#[test]
+fn a_run_draws_its_curves_and_where_it_stands() {
+    let text: String = (1..=50)
+        .map(|step| format!("{{\"event\":\"step\",\"step\":{step},\"steps\":100,\"loss\":{},\"learning_rate\":0.001,\"tokens_per_second\":1200,\"elapsed_seconds\":{step}}}\n", 4.0 / f64::from(step)))
+        .collect();
+    let mut app = App::new(Source::Run(Run::parse(&text), "events.jsonl".into()));
+    let frame = frame(&mut app);
+    assert!(
+        frame.contains(
+            "step 50 of 100  loss 0.0800  learning rate 1.00e-3  1200 tokens/s  50 s left"
+        ),
+        "\n{frame}"
+    );
+    assert!(
+        frame.contains("4.20") && frame.contains("learning rate"),
+        "\n{frame}"
+    );
+    assert!(
+        frame
+            .chars()
+            .any(|c| ('\u{2801}'..='\u{28ff}').contains(&c)),
+        "no curve in\n{frame}"
+    );
+}
+
+#[test]
+fn no_size_of_screen_breaks_a_view() {
+    for (width, height) in [(1, 1), (2, 3), (10, 4), (30, 8), (200, 60)] {
+        let mut app = report();
+        for keys in ["", "\t", "\n", "?"] {
+            press(&mut app, keys);
+            frame_of(&mut app, width, height);
+        }
+        let run = Run::parse("{\"step\":1,\"loss\":1}\n");
+        let mut app = App::new(Source::Run(run, "e".into()));
+        frame_of(&mut app, width, height);
+    }
+}
+
+#[test]
+fn without_colours_no_cell_has_one() {
+    use ratatui::style::Color;
+    let mut app = report();
+    for keys in ["", "\t", "\n"] {
+        press(&mut app, keys);
+        let mut terminal = Terminal::new(TestBackend::new(80, 24)).unwrap();
+        terminal.draw(|frame| draw(frame, &mut app)).unwrap();
+        let plain = terminal
+            .backend()
+            .buffer()
+            .content
+            .iter()
+            .all(|cell| cell.fg == Color::Reset && cell.bg == Color::Reset);
+        assert!(plain);
+    }
+}
