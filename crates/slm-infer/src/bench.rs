@@ -76,7 +76,8 @@ pub fn bench(config: &ModelConfig, settings: BenchSettings) -> Result<BenchRepor
             config.max_position_embeddings.saturating_sub(settings.new),
         )?;
     }
-    let (prefill, decode) = steps(&model, &requests[..batch], settings.new);
+    // On a thread of the pool, as the engine works.
+    let (prefill, decode) = rayon::scope(|_| steps(&model, &requests[..batch], settings.new));
     let engine = Engine::with_settings(model, EngineSettings { batch });
     let started = Instant::now();
     let answers = engine.generate(&requests, &mut |_| {});

@@ -52,6 +52,34 @@ impl Cache {
         self.length = self.length.min(length);
     }
 
+    /// Takes over all that `other`, of the same model, has seen; what was here is forgotten.
+    ///
+    /// # Panics
+    /// When it does not fit.
+    pub fn copy_from(&mut self, other: &Self) {
+        assert!(
+            other.length <= self.capacity,
+            "{} positions in {}",
+            other.length,
+            self.capacity
+        );
+        let whole = other.length.div_ceil(LANES) * self.head_dim;
+        let (to, from) = (
+            self.capacity / LANES * self.head_dim,
+            other.capacity / LANES * other.head_dim,
+        );
+        let heads = self
+            .keys
+            .chunks_exact_mut(to)
+            .zip(other.keys.chunks_exact(from));
+        heads.for_each(|(to, from)| to[..whole].copy_from_slice(&from[..whole]));
+        let panels = self.values.chunks_exact_mut(self.capacity);
+        for (to, from) in panels.zip(other.values.chunks_exact(other.capacity)) {
+            to[..other.length].copy_from_slice(&from[..other.length]);
+        }
+        self.length = other.length;
+    }
+
     /// Counts `tokens` more positions as seen, once all layers have written them.
     pub(crate) fn advance(&mut self, tokens: usize) {
         self.length += tokens;

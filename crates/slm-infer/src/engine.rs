@@ -20,7 +20,9 @@ use crate::sample;
 /// How requests share the machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EngineSettings {
-    /// Most requests that are decoded together. With 1, a latency is that of the answer alone.
+    /// Most requests that are decoded together. Above 1, what all prompts begin with is computed
+    /// once, and latencies leave it out. With 1 nothing is shared: a latency is that of the answer
+    /// alone.
     pub batch: usize,
 }
 
@@ -29,6 +31,9 @@ impl Default for EngineSettings {
         Self { batch: 16 }
     }
 }
+
+/// Common beginnings shorter than this are not worth copying.
+const WORTH_SHARING: usize = 16;
 
 /// Weights up to this size are read by every thread for its own requests; above, the threads
 /// share each product, so that the weights come from memory once per step.
@@ -74,44 +79,56 @@ impl Engine {
             ready += 1;
             done(ready);
         };
-        let next = AtomicUsize::new(0);
+        let queue = Queue {
+            requests,
+            next: AtomicUsize::new(0),
+            prefix: self.prefix(requests),
+        };
         let batch = self.settings.batch.max(1);
         let workers = rayon::current_num_threads().min(batch).min(requests.len());
-        if workers > 1 && self.model.weight_bytes() <= SMALL_WEIGHTS {
+        if rayon::current_thread_index().is_some() {
+            // Already on one of the pool's threads: waiting here for another could block it.
+            self.work(&queue, batch, Threads::All, &mut deliver);
+        } else if workers > 1 && self.model.weight_bytes() <= SMALL_WEIGHTS {
             let slots = batch.div_ceil(workers);
-            std::thread::scope(|scope| {
-                let (sender, receiver) = mpsc::channel();
-                for _ in 0..workers {
-                    let (sender, next) = (sender.clone(), &next);
-                    scope.spawn(move || {
-                        self.work(
-                            requests,
-                            next,
-                            slots,
-                            Threads::One,
-                            &mut |number, answer| {
-                                // The receiver lives until all senders are gone.
-                                let _ = sender.send((number, answer));
-                            },
-                        );
-                    });
-                }
-                drop(sender);
-                receiver
-                    .iter()
-                    .for_each(|(number, answer)| deliver(number, answer));
-            });
+            self.delegate(workers, &queue, slots, Threads::One, &mut deliver);
         } else {
-            self.work(requests, &next, batch, Threads::All, &mut deliver);
+            self.delegate(1, &queue, batch, Threads::All, &mut deliver);
         }
         answers.into_iter().flatten().collect()
     }
 
-    /// Takes requests from `next` on until there are none, with up to `slots` at a time.
+    /// Has threads of the pool do the work, each with its own slots, and hears of the answers here.
+    fn delegate(
+        &self,
+        workers: usize,
+        queue: &Queue<'_>,
+        slots: usize,
+        threads: Threads,
+        deliver: &mut dyn FnMut(usize, Result<Answer>),
+    ) {
+        rayon::in_place_scope(|scope| {
+            let (sender, receiver) = mpsc::channel();
+            for _ in 0..workers {
+                let sender = sender.clone();
+                scope.spawn(move |_| {
+                    self.work(queue, slots, threads, &mut |number, answer| {
+                        // The receiver lives until all senders are gone.
+                        let _ = sender.send((number, answer));
+                    });
+                });
+            }
+            drop(sender);
+            receiver
+                .iter()
+                .for_each(|(number, answer)| deliver(number, answer));
+        });
+    }
+
+    /// Takes requests from `queue` until there are none, with up to `slots` at a time.
     fn work(
         &self,
-        requests: &[Request],
-        next: &AtomicUsize,
+        queue: &Queue<'_>,
         slots: usize,
         threads: Threads,
         deliver: &mut dyn FnMut(usize, Result<Answer>),
@@ -119,11 +136,11 @@ impl Engine {
         let mut active: Vec<Slot<'_>> = Vec::with_capacity(slots);
         loop {
             while active.len() < slots {
-                let number = next.fetch_add(1, Ordering::Relaxed);
-                let Some(request) = requests.get(number) else {
+                let number = queue.next.fetch_add(1, Ordering::Relaxed);
+                let Some(request) = queue.requests.get(number) else {
                     break;
                 };
-                match self.admit(number, request, threads) {
+                match self.admit(number, request, queue.prefix.as_ref(), threads) {
                     Err(error) => deliver(number, Err(error)),
                     Ok(slot) => match slot.finish {
                         Some(_) => deliver(number, Ok(slot.answer())),
@@ -141,25 +158,58 @@ impl Engine {
         }
     }
 
+    /// What all prompts begin with, computed, if that is worth it. At least one token of each prompt
+    /// is left over, for its logits.
+    fn prefix(&self, requests: &[Request]) -> Option<Cache> {
+        let config = self.model.config();
+        let fits = |request: &&Request| {
+            request
+                .check(config.vocab_size, config.max_position_embeddings)
+                .is_ok()
+        };
+        let mut fitting = requests.iter().filter(fits);
+        let first = &fitting.next()?.prompt;
+        let mut common = first.len() - 1;
+        let mut others = 0;
+        for request in fitting {
+            let pairs = first
+                .iter()
+                .zip(&request.prompt[..request.prompt.len() - 1]);
+            common = common.min(pairs.take_while(|(a, b)| a == b).count());
+            others += 1;
+        }
+        if self.settings.batch <= 1 || others == 0 || common < WORTH_SHARING {
+            return None;
+        }
+        let mut cache = Cache::new(config, common);
+        self.model
+            .prefill(&mut cache, &first[..common], Threads::All);
+        Some(cache)
+    }
+
     /// Checks a request, feeds its prompt and takes its first token.
-    fn admit<'a>(&self, number: usize, request: &'a Request, threads: Threads) -> Result<Slot<'a>> {
+    fn admit<'a>(
+        &self,
+        number: usize,
+        request: &'a Request,
+        prefix: Option<&Cache>,
+        threads: Threads,
+    ) -> Result<Slot<'a>> {
         let config = self.model.config();
         request.check(config.vocab_size, config.max_position_embeddings)?;
         let room = config.max_position_embeddings - request.prompt.len();
         let budget = request.max_new_tokens.min(room);
-        let mut slot = Slot::new(
-            number,
-            request,
-            budget,
-            Cache::new(config, request.prompt.len() + budget),
-        );
+        let cache = Cache::new(config, request.prompt.len() + budget);
+        let mut slot = Slot::new(number, request, budget, cache);
         if budget == 0 {
             slot.finish = Some(Finish::Length);
             return Ok(slot);
         }
-        let mut logits = self
-            .model
-            .prefill(&mut slot.cache, &request.prompt, threads);
+        if let Some(prefix) = prefix {
+            slot.cache.copy_from(prefix);
+        }
+        let rest = &request.prompt[slot.cache.len()..];
+        let mut logits = self.model.prefill(&mut slot.cache, rest, threads);
         slot.accept(&mut logits);
         Ok(slot)
     }
@@ -173,6 +223,13 @@ impl Engine {
             slot.accept(logits);
         }
     }
+}
+
+/// Requests to take, and what their prompts have in common.
+struct Queue<'a> {
+    requests: &'a [Request],
+    next: AtomicUsize,
+    prefix: Option<Cache>,
 }
 
 /// One request being answered.

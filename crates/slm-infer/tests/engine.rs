@@ -96,6 +96,37 @@ fn an_answer_does_not_depend_on_its_batch() {
 }
 
 #[test]
+fn a_common_prefix_changes_no_answer() {
+    let begin = prompt(3, 60);
+    let mut requests: Vec<Request> = [1, 30, 2, 17, 1]
+        .into_iter()
+        .map(|more| {
+            Request::greedy(
+                [begin.clone(), prompt(more, more as usize)].concat(),
+                12,
+                vec![],
+            )
+        })
+        .collect();
+    requests.push(Request::greedy(begin.clone(), 12, vec![]));
+    requests.push(Request::greedy(vec![999], 12, vec![]));
+    for format in FORMATS {
+        let alone = Engine::with_settings(model(format), EngineSettings { batch: 1 });
+        let shared = Engine::with_settings(model(format), EngineSettings { batch: 3 });
+        let tokens = |engine: &Engine| -> Vec<Option<Vec<u32>>> {
+            let answers = engine.generate(&requests, &mut |_| {});
+            answers
+                .into_iter()
+                .map(|answer| answer.ok().map(|answer| answer.tokens))
+                .collect()
+        };
+        let (alone, shared) = (tokens(&alone), tokens(&shared));
+        assert_eq!(alone, shared, "{format:?}");
+        assert_eq!(alone.iter().flatten().count(), 6);
+    }
+}
+
+#[test]
 fn prefill_and_decode_give_the_same_bits() {
     for format in FORMATS {
         let model = model(format);
