@@ -59,17 +59,26 @@ pub enum Slot {
 /// The kinds of value that the grammar teacher can make up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-#[allow(missing_docs)]
 pub enum SlotKind {
+    /// An amount of money, such as `1,284.50`.
     Amount,
+    /// A whole number.
     Integer,
+    /// A date, such as `2025-03-14`.
     DateIso,
+    /// A time of day, such as `22:15`.
     Time,
+    /// A person's name.
     Person,
+    /// A company's name.
     Company,
+    /// A city's name.
     City,
+    /// An email address.
     Email,
+    /// A telephone number.
     Phone,
+    /// Another id of the same form.
     Id,
 }
 

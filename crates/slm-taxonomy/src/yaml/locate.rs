@@ -22,11 +22,21 @@ pub(super) fn refine(mut fault: Fault, source: &Source) -> Fault {
             let start = text.len() - text.trim_start().len();
             fault.span = Span::on_line(line, start + 1, text.chars().count() - start);
         }
+    } else if is_entry_start(text, fault.span.start.column) {
+        fault.message = "a list entry stands where a key was expected".into();
+        fault.hint = "indent the `- ` as the entries above, or remove it".into();
+        fault.span = Span::on_line(line, indent.chars().count() + 1, 1);
     } else if line > source.line_count() {
         let last = source.line_count();
         fault.span = Span::on_line(last, source.line(last).trim_end().chars().count() + 1, 1);
     }
     fault
+}
+
+/// Whether only `- ` stands before the column.
+fn is_entry_start(line: &str, column: usize) -> bool {
+    let before: String = line.chars().take(column.saturating_sub(1)).collect();
+    before.trim() == "-"
 }
 
 fn line_above(source: &Source, line: usize) -> Option<usize> {

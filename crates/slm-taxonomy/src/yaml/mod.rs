@@ -9,6 +9,8 @@ mod parse;
 mod recover;
 mod resolve;
 mod syntax_hint;
+#[cfg(test)]
+mod tests;
 
 pub use fault::{Fault, FaultKind};
 pub use parse::{Limits, Parsed};
