@@ -89,7 +89,7 @@ fn yaml_pieces() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 150, ..ProptestConfig::default() })]
 
     #[test]
     fn arbitrary_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
@@ -171,7 +171,7 @@ fn hostile_files_end_soon() {
         let start = Instant::now();
         check_bytes("qna.yaml", text.as_bytes());
         assert!(
-            start.elapsed() < Duration::from_secs(10),
+            start.elapsed() < Duration::from_secs(60),
             "{name} took {:?}",
             start.elapsed()
         );
