@@ -120,3 +120,49 @@ fn steps(model: &Model, requests: &[Request], new: usize) -> (f64, f64) {
     (0..new).for_each(|_| step(0));
     (prefill, started.elapsed().as_secs_f64())
 }
+
+#[cfg(test)]
+mod tests {
+    use slm_model::quant::Bits;
+
+    use super::*;
+
+    #[test]
+    fn speeds_are_measured_and_what_does_not_fit_is_refused() {
+        let json = serde_json::json!({"model_type": "llama", "vocab_size": 64, "hidden_size": 32,
+            "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 2,
+            "max_position_embeddings": 32, "tie_word_embeddings": true});
+        let config = ModelConfig::from_json(&json, std::path::Path::new("shape")).unwrap();
+        let format = WeightFormat::Quantized(Bits::Int4);
+        let settings = BenchSettings {
+            format,
+            prompt: 8,
+            new: 4,
+            batch: 2,
+            seed: 1,
+        };
+        let report = bench(&config, settings).unwrap();
+        assert!(report.prefill_tokens_per_second > 0.0 && report.decode_tokens_per_second > 0.0);
+        assert!(report.engine_tokens_per_second > 0.0 && report.weight_bytes > 0);
+        assert!(
+            bench(
+                &config,
+                BenchSettings {
+                    prompt: 29,
+                    ..settings
+                }
+            )
+            .is_err()
+        );
+        assert!(
+            bench(
+                &config,
+                BenchSettings {
+                    prompt: 0,
+                    ..settings
+                }
+            )
+            .is_err()
+        );
+    }
+}

@@ -111,7 +111,7 @@ pub enum Finish {
     Stop,
     /// The token budget or the context was used up.
     Length,
-    /// The mask allowed no token.
+    /// The mask allowed no token, or the logits are no numbers.
     DeadEnd,
 }
 

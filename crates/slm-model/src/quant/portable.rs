@@ -104,8 +104,9 @@ pub(super) fn int8_panel<const M: usize>(
     let mut sums = [[0.0f32; LANES]; M];
     for (g, scale) in scales.iter().enumerate() {
         let mut dots: [[i32; LANES]; M] = std::array::from_fn(|m| [-128 * x.sums[g][m]; LANES]);
-        for step in g * steps..(g + 1) * steps {
-            add_products(&mut dots, &codes[step], &x.codes[step]);
+        let group = g * steps..(g + 1) * steps;
+        for (codes, x) in codes[group.clone()].iter().zip(&x.codes[group]) {
+            add_products(&mut dots, codes, x);
         }
         scale_group(&mut sums, &dots, scale, &x.scales[g]);
     }
