@@ -46,7 +46,11 @@ impl Checkpoint {
         }
         let index = dir.join("model.safetensors.index.json");
         if !index.is_file() {
-            return Err(ModelError::invalid(dir, "no `model.safetensors` and no `model.safetensors.index.json`", "give the folder of a Hugging Face checkpoint"));
+            return Err(ModelError::invalid(
+                dir,
+                "no `model.safetensors` and no `model.safetensors.index.json`",
+                "give the folder of a Hugging Face checkpoint",
+            ));
         }
         Self::open_files(shards(dir, &index)?)
     }
@@ -60,7 +64,10 @@ impl Checkpoint {
     }
 
     fn open_files(paths: Vec<PathBuf>) -> Result<Self> {
-        let mut checkpoint = Self { files: Vec::new(), place: BTreeMap::new() };
+        let mut checkpoint = Self {
+            files: Vec::new(),
+            place: BTreeMap::new(),
+        };
         for path in paths {
             checkpoint.add(path)?;
         }
@@ -73,7 +80,11 @@ impl Checkpoint {
         // shared by every memory-mapped loader, and our own writers replace files by rename.
         let map = unsafe { Mmap::map(&file) }.map_err(|e| ModelError::io("map", &path, e))?;
         let broken = |e: safetensors::SafeTensorError| {
-            ModelError::invalid(&path, format!("not a whole safetensors file: {e}"), "the file is truncated or damaged; fetch or write it again")
+            ModelError::invalid(
+                &path,
+                format!("not a whole safetensors file: {e}"),
+                "the file is truncated or damaged; fetch or write it again",
+            )
         };
         let (header, metadata) = SafeTensors::read_metadata(&map).map_err(broken)?;
         let body = header + 8;
@@ -82,9 +93,22 @@ impl Checkpoint {
         for (name, info) in metadata.tensors() {
             let (start, end) = (body + info.data_offsets.0, body + info.data_offsets.1);
             if end > length {
-                return Err(ModelError::invalid(&path, format!("tensor `{name}` ends at byte {end}, the file at {length}"), "the file is truncated; fetch or write it again"));
+                return Err(ModelError::invalid(
+                    &path,
+                    format!("tensor `{name}` ends at byte {end}, the file at {length}"),
+                    "the file is truncated; fetch or write it again",
+                ));
             }
-            self.place.insert(name.clone(), Place { file: number, start, end, dtype: info.dtype, shape: info.shape.clone() });
+            self.place.insert(
+                name.clone(),
+                Place {
+                    file: number,
+                    start,
+                    end,
+                    dtype: info.dtype,
+                    shape: info.shape.clone(),
+                },
+            );
         }
         self.files.push(MappedFile { path, map });
         Ok(())
@@ -92,7 +116,9 @@ impl Checkpoint {
 
     /// Names and shapes of all tensors, sorted by name.
     pub fn tensors(&self) -> impl Iterator<Item = (&str, &[usize])> {
-        self.place.iter().map(|(name, place)| (name.as_str(), place.shape.as_slice()))
+        self.place
+            .iter()
+            .map(|(name, place)| (name.as_str(), place.shape.as_slice()))
     }
 
     /// Whether the checkpoint has a tensor of this name.
@@ -102,7 +128,10 @@ impl Checkpoint {
 
     /// Bytes of all tensors as stored.
     pub fn stored_bytes(&self) -> usize {
-        self.place.values().map(|place| place.end - place.start).sum()
+        self.place
+            .values()
+            .map(|place| place.end - place.start)
+            .sum()
     }
 
     /// The tensor `name` as f32, which must have `shape`.
@@ -111,33 +140,63 @@ impl Checkpoint {
     /// When it is absent, has another shape, or a number format other than f32, f16 and bf16.
     pub fn read(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
         let place = self.place.get(name).ok_or_else(|| {
-            ModelError::invalid(&self.files[0].path, format!("tensor `{name}` is missing"), "the weights do not belong to this config.json")
+            ModelError::invalid(
+                &self.files[0].path,
+                format!("tensor `{name}` is missing"),
+                "the weights do not belong to this config.json",
+            )
         })?;
         let file = &self.files[place.file];
         if place.shape != shape {
-            return Err(ModelError::invalid(&file.path, format!("tensor `{name}` has shape {:?}, the config asks for {shape:?}", place.shape), "the weights do not belong to this config.json"));
+            return Err(ModelError::invalid(
+                &file.path,
+                format!(
+                    "tensor `{name}` has shape {:?}, the config asks for {shape:?}",
+                    place.shape
+                ),
+                "the weights do not belong to this config.json",
+            ));
         }
         let bytes = &file.map[place.start..place.end];
         let wide = |width: usize| bytes.chunks_exact(width);
         match place.dtype {
-            Dtype::F32 => Ok(wide(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect()),
-            Dtype::F16 => Ok(wide(2).map(|b| f16::from_le_bytes([b[0], b[1]]).to_f32()).collect()),
-            Dtype::BF16 => Ok(wide(2).map(|b| bf16::from_le_bytes([b[0], b[1]]).to_f32()).collect()),
-            other => Err(ModelError::invalid(&file.path, format!("tensor `{name}` is stored as {other:?}"), "supported: F32, F16, BF16")),
+            Dtype::F32 => Ok(wide(4)
+                .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))
+                .collect()),
+            Dtype::F16 => Ok(wide(2)
+                .map(|b| f16::from_le_bytes([b[0], b[1]]).to_f32())
+                .collect()),
+            Dtype::BF16 => Ok(wide(2)
+                .map(|b| bf16::from_le_bytes([b[0], b[1]]).to_f32())
+                .collect()),
+            other => Err(ModelError::invalid(
+                &file.path,
+                format!("tensor `{name}` is stored as {other:?}"),
+                "supported: F32, F16, BF16",
+            )),
         }
     }
 
     /// The raw bytes of tensor `name` with its number format and shape, for packed weights.
     pub fn raw(&self, name: &str) -> Option<(&[u8], Dtype, &[usize])> {
         let place = self.place.get(name)?;
-        Some((&self.files[place.file].map[place.start..place.end], place.dtype, &place.shape))
+        Some((
+            &self.files[place.file].map[place.start..place.end],
+            place.dtype,
+            &place.shape,
+        ))
     }
 }
 
 fn shards(dir: &Path, index: &Path) -> Result<Vec<PathBuf>> {
     let text = std::fs::read_to_string(index).map_err(|e| ModelError::io("read", index, e))?;
-    let value: Value = serde_json::from_str(&text).map_err(|e| ModelError::invalid(index, format!("not valid JSON: {e}"), "restore the file"))?;
-    let map = value.get("weight_map").and_then(Value::as_object).ok_or_else(|| ModelError::invalid(index, "`weight_map` is missing", "restore the file"))?;
+    let value: Value = serde_json::from_str(&text).map_err(|e| {
+        ModelError::invalid(index, format!("not valid JSON: {e}"), "restore the file")
+    })?;
+    let map = value
+        .get("weight_map")
+        .and_then(Value::as_object)
+        .ok_or_else(|| ModelError::invalid(index, "`weight_map` is missing", "restore the file"))?;
     let mut names: Vec<&str> = map.values().filter_map(Value::as_str).collect();
     names.sort_unstable();
     names.dedup();
@@ -146,11 +205,19 @@ fn shards(dir: &Path, index: &Path) -> Result<Vec<PathBuf>> {
 
 fn shard(dir: &Path, index: &Path, name: &str) -> Result<PathBuf> {
     if name.contains(['/', '\\']) || name.contains("..") {
-        return Err(ModelError::invalid(index, format!("shard name `{name}` leaves the folder"), "do not use this checkpoint"));
+        return Err(ModelError::invalid(
+            index,
+            format!("shard name `{name}` leaves the folder"),
+            "do not use this checkpoint",
+        ));
     }
     let path = dir.join(name);
     if !path.is_file() {
-        return Err(ModelError::invalid(index, format!("shard `{name}` is listed but not there"), "fetch the missing shard"));
+        return Err(ModelError::invalid(
+            index,
+            format!("shard `{name}` is listed but not there"),
+            "fetch the missing shard",
+        ));
     }
     Ok(path)
 }
@@ -179,11 +246,24 @@ pub struct NamedTensor {
 /// # Errors
 /// When the file cannot be written; an older file of that name is left whole.
 pub fn write_safetensors(path: &Path, tensors: &[NamedTensor], stored: StoredType) -> Result<()> {
-    let bytes: Vec<Vec<u8>> = tensors.iter().map(|tensor| encode(&tensor.values, stored)).collect();
-    let dtype = if stored == StoredType::F32 { Dtype::F32 } else { Dtype::BF16 };
+    let bytes: Vec<Vec<u8>> = tensors
+        .iter()
+        .map(|tensor| encode(&tensor.values, stored))
+        .collect();
+    let dtype = if stored == StoredType::F32 {
+        Dtype::F32
+    } else {
+        Dtype::BF16
+    };
     let mut views = Vec::with_capacity(tensors.len());
     for (tensor, data) in tensors.iter().zip(&bytes) {
-        let view = TensorView::new(dtype, tensor.shape.clone(), data).map_err(|e| ModelError::invalid(path, format!("tensor `{}`: {e}", tensor.name), "shape and values disagree"))?;
+        let view = TensorView::new(dtype, tensor.shape.clone(), data).map_err(|e| {
+            ModelError::invalid(
+                path,
+                format!("tensor `{}`: {e}", tensor.name),
+                "shape and values disagree",
+            )
+        })?;
         views.push((tensor.name.clone(), view));
     }
     write_views(path, views)
@@ -195,14 +275,18 @@ pub fn write_safetensors(path: &Path, tensors: &[NamedTensor], stored: StoredTyp
 /// As [`write_safetensors`].
 pub fn write_views(path: &Path, views: Vec<(String, TensorView<'_>)>) -> Result<()> {
     let metadata = std::collections::HashMap::from([("format".to_string(), "pt".to_string())]);
-    let data = safetensors::serialize(views, Some(metadata)).map_err(|e| ModelError::invalid(path, e.to_string(), "check the tensors' names"))?;
+    let data = safetensors::serialize(views, Some(metadata))
+        .map_err(|e| ModelError::invalid(path, e.to_string(), "check the tensors' names"))?;
     write_atomically(path, &data)
 }
 
 fn encode(values: &[f32], stored: StoredType) -> Vec<u8> {
     match stored {
         StoredType::F32 => values.iter().flat_map(|v| v.to_le_bytes()).collect(),
-        StoredType::Bf16 => values.iter().flat_map(|v| bf16::from_f32(*v).to_le_bytes()).collect(),
+        StoredType::Bf16 => values
+            .iter()
+            .flat_map(|v| bf16::from_f32(*v).to_le_bytes())
+            .collect(),
     }
 }
 

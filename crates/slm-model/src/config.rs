@@ -63,7 +63,11 @@ impl ModelConfig {
         let path = dir.join("config.json");
         let text = std::fs::read_to_string(&path).map_err(|e| ModelError::io("read", &path, e))?;
         let value: Value = serde_json::from_str(&text).map_err(|e| {
-            ModelError::invalid(&path, format!("not valid JSON: {e}"), "restore the file from where the model came from")
+            ModelError::invalid(
+                &path,
+                format!("not valid JSON: {e}"),
+                "restore the file from where the model came from",
+            )
         })?;
         Self::from_json(&value, &path)
     }
@@ -73,9 +77,16 @@ impl ModelConfig {
     /// # Errors
     /// As [`ModelConfig::load`].
     pub fn from_json(value: &Value, path: &Path) -> Result<Self> {
-        let fields = Fields { path, map: value.as_object().ok_or_else(|| {
-            ModelError::invalid(path, "the top level is not an object", "this is not a model config")
-        })? };
+        let fields = Fields {
+            path,
+            map: value.as_object().ok_or_else(|| {
+                ModelError::invalid(
+                    path,
+                    "the top level is not an object",
+                    "this is not a model config",
+                )
+            })?,
+        };
         fields.check_family()?;
         let heads = fields.size("num_attention_heads")?;
         let hidden = fields.size("hidden_size")?;
@@ -89,9 +100,13 @@ impl ModelConfig {
             intermediate_size: fields.size("intermediate_size")?,
             num_hidden_layers: fields.size("num_hidden_layers")?,
             num_attention_heads: heads,
-            num_key_value_heads: fields.optional_size("num_key_value_heads")?.unwrap_or(heads),
+            num_key_value_heads: fields
+                .optional_size("num_key_value_heads")?
+                .unwrap_or(heads),
             head_dim: fields.optional_size("head_dim")?.unwrap_or(hidden / heads),
-            max_position_embeddings: fields.optional_size("max_position_embeddings")?.unwrap_or(2048),
+            max_position_embeddings: fields
+                .optional_size("max_position_embeddings")?
+                .unwrap_or(2048),
             rope_theta: fields.rope_theta(rope),
             rope_scaling: fields.rope_scaling(rope)?,
             rms_norm_eps: fields.number("rms_norm_eps").unwrap_or(1e-6),
@@ -103,13 +118,22 @@ impl ModelConfig {
     }
 
     fn check(&self, fields: &Fields<'_>) -> Result<()> {
-        if self.num_key_value_heads == 0 || !self.num_attention_heads.is_multiple_of(self.num_key_value_heads) {
+        if self.num_key_value_heads == 0
+            || !self
+                .num_attention_heads
+                .is_multiple_of(self.num_key_value_heads)
+        {
             return Err(fields.wrong("`num_key_value_heads` must divide `num_attention_heads`"));
         }
         if self.head_dim == 0 || !self.head_dim.is_multiple_of(2) {
             return Err(fields.wrong("`head_dim` must be even for rotary embeddings"));
         }
-        for (name, size) in [("vocab_size", self.vocab_size), ("hidden_size", self.hidden_size), ("intermediate_size", self.intermediate_size), ("num_hidden_layers", self.num_hidden_layers)] {
+        for (name, size) in [
+            ("vocab_size", self.vocab_size),
+            ("hidden_size", self.hidden_size),
+            ("intermediate_size", self.intermediate_size),
+            ("num_hidden_layers", self.num_hidden_layers),
+        ] {
             if size == 0 || size > 1 << 24 {
                 return Err(fields.wrong(&format!("`{name}` is {size}, outside 1..={}", 1 << 24)));
             }
@@ -130,18 +154,26 @@ impl ModelConfig {
     /// Number of parameters, the tied head counted once.
     pub fn parameters(&self) -> usize {
         let attention = self.hidden_size * (2 * self.query_width() + 2 * self.key_value_width());
-        let block = attention + 3 * self.hidden_size * self.intermediate_size + 2 * self.hidden_size;
+        let block =
+            attention + 3 * self.hidden_size * self.intermediate_size + 2 * self.hidden_size;
         let tables = if self.tie_word_embeddings { 1 } else { 2 };
-        self.num_hidden_layers * block + tables * self.vocab_size * self.hidden_size + self.hidden_size
+        self.num_hidden_layers * block
+            + tables * self.vocab_size * self.hidden_size
+            + self.hidden_size
     }
 
     /// Every weight's name and shape `[out, in]` (norms `[width]`), in checkpoint order.
     pub fn tensors(&self) -> Vec<(String, Vec<usize>)> {
         let (d, f) = (self.hidden_size, self.intermediate_size);
         let (q, kv) = (self.query_width(), self.key_value_width());
-        let mut out = vec![("model.embed_tokens.weight".to_string(), vec![self.vocab_size, d])];
+        let mut out = vec![(
+            "model.embed_tokens.weight".to_string(),
+            vec![self.vocab_size, d],
+        )];
         for layer in 0..self.num_hidden_layers {
-            let mut push = |name: &str, shape: Vec<usize>| out.push((format!("model.layers.{layer}.{name}.weight"), shape));
+            let mut push = |name: &str, shape: Vec<usize>| {
+                out.push((format!("model.layers.{layer}.{name}.weight"), shape))
+            };
             push("input_layernorm", vec![d]);
             push("self_attn.q_proj", vec![q, d]);
             push("self_attn.k_proj", vec![kv, d]);
@@ -185,7 +217,13 @@ impl ModelConfig {
     pub fn rotary_frequencies(&self) -> Vec<f64> {
         let half = self.head_dim / 2;
         let plain = (0..half).map(|i| self.rope_theta.powf(-2.0 * i as f64 / self.head_dim as f64));
-        plain.map(|frequency| self.rope_scaling.as_ref().map_or(frequency, |s| s.scale(frequency))).collect()
+        plain
+            .map(|frequency| {
+                self.rope_scaling
+                    .as_ref()
+                    .map_or(frequency, |s| s.scale(frequency))
+            })
+            .collect()
     }
 }
 
@@ -200,7 +238,8 @@ impl Llama3Scaling {
         if wavelength > original / self.low_freq_factor {
             return frequency / self.factor;
         }
-        let smooth = (original / wavelength - self.low_freq_factor) / (self.high_freq_factor - self.low_freq_factor);
+        let smooth = (original / wavelength - self.low_freq_factor)
+            / (self.high_freq_factor - self.low_freq_factor);
         (1.0 - smooth) * frequency / self.factor + smooth * frequency
     }
 }
@@ -213,34 +252,58 @@ struct Fields<'a> {
 
 impl<'a> Fields<'a> {
     fn wrong(&self, problem: &str) -> ModelError {
-        ModelError::invalid(self.path, problem, "compare with the model's original config.json")
+        ModelError::invalid(
+            self.path,
+            problem,
+            "compare with the model's original config.json",
+        )
     }
 
     fn check_family(&self) -> Result<()> {
-        let family = self.map.get("model_type").and_then(Value::as_str).unwrap_or("(none)");
+        let family = self
+            .map
+            .get("model_type")
+            .and_then(Value::as_str)
+            .unwrap_or("(none)");
         if family != "llama" {
-            return Err(ModelError::invalid(self.path, format!("model_type `{family}` is not supported"), "supported: llama"));
+            return Err(ModelError::invalid(
+                self.path,
+                format!("model_type `{family}` is not supported"),
+                "supported: llama",
+            ));
         }
         for key in ["attention_bias", "mlp_bias"] {
             if self.flag(key) {
-                return Err(ModelError::invalid(self.path, format!("`{key}: true` is not supported"), "use a checkpoint without biases"));
+                return Err(ModelError::invalid(
+                    self.path,
+                    format!("`{key}: true` is not supported"),
+                    "use a checkpoint without biases",
+                ));
             }
         }
         match self.map.get("hidden_act").and_then(Value::as_str) {
             None | Some("silu") => Ok(()),
-            Some(other) => Err(ModelError::invalid(self.path, format!("hidden_act `{other}` is not supported"), "supported: silu")),
+            Some(other) => Err(ModelError::invalid(
+                self.path,
+                format!("hidden_act `{other}` is not supported"),
+                "supported: silu",
+            )),
         }
     }
 
     fn optional_size(&self, key: &str) -> Result<Option<usize>> {
         match self.map.get(key) {
             None | Some(Value::Null) => Ok(None),
-            Some(value) => value.as_u64().map(|n| Some(n as usize)).ok_or_else(|| self.wrong(&format!("`{key}` is not a whole number"))),
+            Some(value) => value
+                .as_u64()
+                .map(|n| Some(n as usize))
+                .ok_or_else(|| self.wrong(&format!("`{key}` is not a whole number"))),
         }
     }
 
     fn size(&self, key: &str) -> Result<usize> {
-        self.optional_size(key)?.ok_or_else(|| self.wrong(&format!("`{key}` is missing")))
+        self.optional_size(key)?
+            .ok_or_else(|| self.wrong(&format!("`{key}` is missing")))
     }
 
     fn number(&self, key: &str) -> Option<f64> {
@@ -253,7 +316,11 @@ impl<'a> Fields<'a> {
 
     fn token_ids(&self, key: &str) -> Vec<u32> {
         match self.map.get(key) {
-            Some(Value::Array(list)) => list.iter().filter_map(Value::as_u64).map(|n| n as u32).collect(),
+            Some(Value::Array(list)) => list
+                .iter()
+                .filter_map(Value::as_u64)
+                .map(|n| n as u32)
+                .collect(),
             Some(value) => value.as_u64().map(|n| n as u32).into_iter().collect(),
             None => Vec::new(),
         }
@@ -261,18 +328,30 @@ impl<'a> Fields<'a> {
 
     /// Rotary settings: `rope_scaling`, or the newer `rope_parameters`, which nests theta as well.
     fn rope_parameters(&self) -> Option<&'a Map<String, Value>> {
-        ["rope_parameters", "rope_scaling"].iter().find_map(|key| self.map.get(*key).and_then(Value::as_object))
+        ["rope_parameters", "rope_scaling"]
+            .iter()
+            .find_map(|key| self.map.get(*key).and_then(Value::as_object))
     }
 
     fn rope_theta(&self, rope: Option<&Map<String, Value>>) -> f64 {
-        let nested = rope.and_then(|map| map.get("rope_theta")).and_then(Value::as_f64);
-        nested.or_else(|| self.number("rope_theta")).unwrap_or(10_000.0)
+        let nested = rope
+            .and_then(|map| map.get("rope_theta"))
+            .and_then(Value::as_f64);
+        nested
+            .or_else(|| self.number("rope_theta"))
+            .unwrap_or(10_000.0)
     }
 
     fn rope_scaling(&self, rope: Option<&Map<String, Value>>) -> Result<Option<Llama3Scaling>> {
         let Some(rope) = rope else { return Ok(None) };
-        let kind = ["rope_type", "type"].iter().find_map(|key| rope.get(*key).and_then(Value::as_str));
-        let get = |key: &str| rope.get(key).and_then(Value::as_f64).ok_or_else(|| self.wrong(&format!("rope scaling lacks `{key}`")));
+        let kind = ["rope_type", "type"]
+            .iter()
+            .find_map(|key| rope.get(*key).and_then(Value::as_str));
+        let get = |key: &str| {
+            rope.get(key)
+                .and_then(Value::as_f64)
+                .ok_or_else(|| self.wrong(&format!("rope scaling lacks `{key}`")))
+        };
         match kind {
             None | Some("default") => Ok(None),
             Some("llama3") => Ok(Some(Llama3Scaling {
@@ -281,7 +360,11 @@ impl<'a> Fields<'a> {
                 high_freq_factor: get("high_freq_factor")?,
                 original_max_position_embeddings: get("original_max_position_embeddings")?,
             })),
-            Some(other) => Err(ModelError::invalid(self.path, format!("rope_type `{other}` is not supported"), "supported: default, llama3")),
+            Some(other) => Err(ModelError::invalid(
+                self.path,
+                format!("rope_type `{other}` is not supported"),
+                "supported: default, llama3",
+            )),
         }
     }
 }

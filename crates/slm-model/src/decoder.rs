@@ -41,7 +41,13 @@ impl<B: DecoderBackend> Linear<B> {
     pub fn forward(&self, x: Tensor<B, 2>) -> Tensor<B, 2> {
         match &self.lora {
             None => B::linear_rows(x, self.weight.value.clone()),
-            Some((a, b, scale)) => B::lora_linear(x, self.weight.value.clone(), a.value.clone(), b.value.clone(), *scale),
+            Some((a, b, scale)) => B::lora_linear(
+                x,
+                self.weight.value.clone(),
+                a.value.clone(),
+                b.value.clone(),
+                *scale,
+            ),
         }
     }
 }
@@ -63,7 +69,11 @@ pub struct Block<B: DecoderBackend> {
 impl<B: DecoderBackend> Block<B> {
     fn forward(&self, x: Tensor<B, 2>, epsilon: f64, context: &AttentionContext) -> Tensor<B, 2> {
         let n = B::rms_norm(x.clone(), self.input_norm.value.clone(), epsilon);
-        let (q, k, v) = (self.q.forward(n.clone()), self.k.forward(n.clone()), self.v.forward(n));
+        let (q, k, v) = (
+            self.q.forward(n.clone()),
+            self.k.forward(n.clone()),
+            self.v.forward(n),
+        );
         let x = x + self.o.forward(B::packed_attention(q, k, v, context));
         let n = B::rms_norm(x.clone(), self.post_norm.value.clone(), epsilon);
         let h = B::swiglu(self.gate.forward(n.clone()), self.up.forward(n));
@@ -71,7 +81,15 @@ impl<B: DecoderBackend> Block<B> {
     }
 
     fn linears_mut(&mut self) -> [&mut Linear<B>; 7] {
-        [&mut self.q, &mut self.k, &mut self.v, &mut self.o, &mut self.gate, &mut self.up, &mut self.down]
+        [
+            &mut self.q,
+            &mut self.k,
+            &mut self.v,
+            &mut self.o,
+            &mut self.gate,
+            &mut self.up,
+            &mut self.down,
+        ]
     }
 }
 
@@ -101,16 +119,32 @@ impl<B: DecoderBackend> Decoder<B> {
     /// # Errors
     /// When a weight is missing.
     pub fn new(config: &ModelConfig, mut weights: Weights, device: &B::Device) -> Result<Self> {
-        let mut build = Builder::<B> { weights: &mut weights, config, device };
+        let mut build = Builder::<B> {
+            weights: &mut weights,
+            config,
+            device,
+        };
         let embed = build.matrix("model.embed_tokens", config.vocab_size, config.hidden_size)?;
-        let blocks = (0..config.num_hidden_layers).map(|i| build.block(i)).collect::<Result<_>>()?;
+        let blocks = (0..config.num_hidden_layers)
+            .map(|i| build.block(i))
+            .collect::<Result<_>>()?;
         let norm = build.vector("model.norm", config.hidden_size)?;
         let head = match config.tie_word_embeddings {
             true => None,
             false => Some(build.matrix("lm_head", config.vocab_size, config.hidden_size)?),
         };
-        let rope = Arc::new(Table::new(&config.rotary_frequencies(), config.max_position_embeddings));
-        Ok(Self { config: config.clone(), embed, blocks, norm, head, rope })
+        let rope = Arc::new(Table::new(
+            &config.rotary_frequencies(),
+            config.max_position_embeddings,
+        ));
+        Ok(Self {
+            config: config.clone(),
+            embed,
+            blocks,
+            norm,
+            head,
+            rope,
+        })
     }
 
     /// Attaches an adapter.
@@ -123,32 +157,67 @@ impl<B: DecoderBackend> Decoder<B> {
         let mut left: Vec<&LoraPair> = adapter.pairs.iter().collect();
         for linear in self.blocks.iter_mut().flat_map(Block::linears_mut) {
             let module = linear.weight.name.trim_end_matches(".weight").to_string();
-            let Some(at) = left.iter().position(|pair| pair.module == module) else { continue };
+            let Some(at) = left.iter().position(|pair| pair.module == module) else {
+                continue;
+            };
             let pair = left.swap_remove(at);
             let make = |which: &str, values: &[f32], shape: [usize; 2]| Parameter {
                 name: format!("{module}.lora_{which}"),
                 value: Tensor::from_data(TensorData::new(values.to_vec(), shape), &device),
             };
-            linear.lora = Some((make("A", &pair.a, [rank, pair.inputs]), make("B", &pair.b, [pair.outputs, rank]), scale));
+            linear.lora = Some((
+                make("A", &pair.a, [rank, pair.inputs]),
+                make("B", &pair.b, [pair.outputs, rank]),
+                scale,
+            ));
         }
         match left.first() {
             None => Ok(()),
-            Some(pair) => Err(ModelError::setting(format!("the adapter's layer `{}` is not in the model", pair.module), "use the adapter with the base it was trained on")),
+            Some(pair) => Err(ModelError::setting(
+                format!("the adapter's layer `{}` is not in the model", pair.module),
+                "use the adapter with the base it was trained on",
+            )),
         }
     }
 
     /// The adapter's present values, if one is attached.
     pub fn adapter(&self, config: &LoraConfig) -> Adapter {
-        let values = |p: &Parameter<B, 2>| p.value.clone().into_data().convert::<f32>().into_vec::<f32>().unwrap_or_default();
+        let values = |p: &Parameter<B, 2>| {
+            p.value
+                .clone()
+                .into_data()
+                .convert::<f32>()
+                .into_vec::<f32>()
+                .unwrap_or_default()
+        };
         let mut pairs = Vec::new();
         for block in &self.blocks {
-            for linear in [&block.q, &block.k, &block.v, &block.o, &block.gate, &block.up, &block.down] {
-                let Some((a, b, _)) = &linear.lora else { continue };
+            for linear in [
+                &block.q,
+                &block.k,
+                &block.v,
+                &block.o,
+                &block.gate,
+                &block.up,
+                &block.down,
+            ] {
+                let Some((a, b, _)) = &linear.lora else {
+                    continue;
+                };
                 let [outputs, inputs] = linear.weight.value.dims();
-                pairs.push(LoraPair { module: linear.weight.name.trim_end_matches(".weight").to_string(), inputs, outputs, a: values(a), b: values(b) });
+                pairs.push(LoraPair {
+                    module: linear.weight.name.trim_end_matches(".weight").to_string(),
+                    inputs,
+                    outputs,
+                    a: values(a),
+                    b: values(b),
+                });
             }
         }
-        Adapter { config: config.clone(), pairs }
+        Adapter {
+            config: config.clone(),
+            pairs,
+        }
     }
 
     /// Hidden rows after the last norm.
@@ -156,7 +225,11 @@ impl<B: DecoderBackend> Decoder<B> {
     /// # Shapes
     /// `tokens` [m], packed as `packing` says; result [m, hidden].
     pub fn hidden(&self, tokens: &[u32], packing: &Arc<Packing>) -> Tensor<B, 2> {
-        let context = AttentionContext { packing: packing.clone(), heads: self.heads(), rope: self.rope.clone() };
+        let context = AttentionContext {
+            packing: packing.clone(),
+            heads: self.heads(),
+            rope: self.rope.clone(),
+        };
         let mut x = B::embed(self.embed.value.clone(), tokens);
         for block in &self.blocks {
             x = block.forward(x, self.config.rms_norm_eps, &context);
@@ -187,9 +260,15 @@ impl<B: DecoderBackend> Decoder<B> {
         let mut out = vec![ParameterMut::Matrix(&mut self.embed)];
         for block in &mut self.blocks {
             out.push(ParameterMut::Vector(&mut block.input_norm));
-            out.extend([&mut block.q, &mut block.k, &mut block.v, &mut block.o].map(|l| ParameterMut::Matrix(&mut l.weight)));
+            out.extend(
+                [&mut block.q, &mut block.k, &mut block.v, &mut block.o]
+                    .map(|l| ParameterMut::Matrix(&mut l.weight)),
+            );
             out.push(ParameterMut::Vector(&mut block.post_norm));
-            out.extend([&mut block.gate, &mut block.up, &mut block.down].map(|l| ParameterMut::Matrix(&mut l.weight)));
+            out.extend(
+                [&mut block.gate, &mut block.up, &mut block.down]
+                    .map(|l| ParameterMut::Matrix(&mut l.weight)),
+            );
         }
         out.push(ParameterMut::Vector(&mut self.norm));
         out.extend(self.head.as_mut().map(ParameterMut::Matrix));
@@ -198,8 +277,14 @@ impl<B: DecoderBackend> Decoder<B> {
 
     /// The adapter's parameters, `A` then `B` of each adapted layer.
     pub fn adapter_parameters_mut(&mut self) -> Vec<ParameterMut<'_, B>> {
-        let pairs = self.blocks.iter_mut().flat_map(Block::linears_mut).filter_map(|l| l.lora.as_mut());
-        pairs.flat_map(|(a, b, _)| [ParameterMut::Matrix(a), ParameterMut::Matrix(b)]).collect()
+        let pairs = self
+            .blocks
+            .iter_mut()
+            .flat_map(Block::linears_mut)
+            .filter_map(|l| l.lora.as_mut());
+        pairs
+            .flat_map(|(a, b, _)| [ParameterMut::Matrix(a), ParameterMut::Matrix(b)])
+            .collect()
     }
 
     fn heads(&self) -> Heads {
@@ -222,24 +307,41 @@ struct Builder<'a, B: DecoderBackend> {
 
 impl<B: DecoderBackend> Builder<'_, B> {
     fn take(&mut self, name: &str, count: usize) -> Result<Vec<f32>> {
-        let values = self.weights.take(name).filter(|values| values.len() == count);
-        values.ok_or_else(|| ModelError::setting(format!("weight `{name}` is missing or of another size"), "the weights do not belong to this config"))
+        let values = self
+            .weights
+            .take(name)
+            .filter(|values| values.len() == count);
+        values.ok_or_else(|| {
+            ModelError::setting(
+                format!("weight `{name}` is missing or of another size"),
+                "the weights do not belong to this config",
+            )
+        })
     }
 
     fn vector(&mut self, module: &str, width: usize) -> Result<Parameter<B, 1>> {
         let name = format!("{module}.weight");
         let values = self.take(&name, width)?;
-        Ok(Parameter { name, value: Tensor::from_data(TensorData::new(values, [width]), self.device) })
+        Ok(Parameter {
+            name,
+            value: Tensor::from_data(TensorData::new(values, [width]), self.device),
+        })
     }
 
     fn matrix(&mut self, module: &str, outputs: usize, inputs: usize) -> Result<Parameter<B, 2>> {
         let name = format!("{module}.weight");
         let values = self.take(&name, outputs * inputs)?;
-        Ok(Parameter { name, value: Tensor::from_data(TensorData::new(values, [outputs, inputs]), self.device) })
+        Ok(Parameter {
+            name,
+            value: Tensor::from_data(TensorData::new(values, [outputs, inputs]), self.device),
+        })
     }
 
     fn linear(&mut self, module: &str, outputs: usize, inputs: usize) -> Result<Linear<B>> {
-        Ok(Linear { weight: self.matrix(module, outputs, inputs)?, lora: None })
+        Ok(Linear {
+            weight: self.matrix(module, outputs, inputs)?,
+            lora: None,
+        })
     }
 
     fn block(&mut self, index: usize) -> Result<Block<B>> {

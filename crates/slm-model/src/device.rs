@@ -33,7 +33,10 @@ impl FromStr for Device {
             "ndarray" => Ok(Self::NdArray),
             _ => match cuda_number(name) {
                 Some(number) => cuda(number),
-                None => Err(DeviceError { problem: format!("unknown device `{name}`"), hint: "use auto, cpu, flex, ndarray or cuda[:N]".into() }),
+                None => Err(DeviceError {
+                    problem: format!("unknown device `{name}`"),
+                    hint: "use auto, cpu, flex, ndarray or cuda[:N]".into(),
+                }),
             },
         }
     }
@@ -50,11 +53,15 @@ fn cuda(number: usize) -> Result<Device, DeviceError> {
     if !cfg!(feature = "cuda") {
         return Err(DeviceError {
             problem: format!("device `cuda:{number}` is not in this build"),
-            hint: "build with `cargo build --release --features cuda`, or use `--device cpu`".into(),
+            hint: "build with `cargo build --release --features cuda`, or use `--device cpu`"
+                .into(),
         });
     }
     if !std::path::Path::new("/dev/nvidiactl").exists() && !cfg!(windows) {
-        return Err(DeviceError { problem: format!("device `cuda:{number}` is not there: no NVIDIA driver is loaded"), hint: "install the driver, or use `--device cpu`".into() });
+        return Err(DeviceError {
+            problem: format!("device `cuda:{number}` is not there: no NVIDIA driver is loaded"),
+            hint: "install the driver, or use `--device cpu`".into(),
+        });
     }
     Ok(Device::Cuda(number))
 }
@@ -77,7 +84,13 @@ mod tests {
     fn names_are_read() {
         assert_eq!("auto".parse::<Device>().unwrap(), Device::Flex);
         assert_eq!("ndarray".parse::<Device>().unwrap(), Device::NdArray);
-        assert!("gpu".parse::<Device>().unwrap_err().to_string().contains("unknown device `gpu`"));
+        assert!(
+            "gpu"
+                .parse::<Device>()
+                .unwrap_err()
+                .to_string()
+                .contains("unknown device `gpu`")
+        );
         assert!("cuda:x".parse::<Device>().is_err());
     }
 }

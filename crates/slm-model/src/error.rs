@@ -41,16 +41,27 @@ pub type Result<T> = std::result::Result<T, ModelError>;
 impl ModelError {
     /// Wraps an I/O error with the action and the path.
     pub fn io(action: &'static str, path: &Path, source: std::io::Error) -> Self {
-        Self::Io { action, path: path.to_path_buf(), source }
+        Self::Io {
+            action,
+            path: path.to_path_buf(),
+            source,
+        }
     }
 
     /// A fault in the content of `path`.
     pub fn invalid(path: &Path, problem: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self::Invalid { path: path.to_path_buf(), problem: problem.into(), hint: hint.into() }
+        Self::Invalid {
+            path: path.to_path_buf(),
+            problem: problem.into(),
+            hint: hint.into(),
+        }
     }
 
     /// A setting that does not fit.
     pub fn setting(problem: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self::Setting { problem: problem.into(), hint: hint.into() }
+        Self::Setting {
+            problem: problem.into(),
+            hint: hint.into(),
+        }
     }
 }

@@ -15,7 +15,15 @@ use crate::config::ModelConfig;
 use crate::error::{ModelError, Result};
 
 /// Names of the linear layers of a block, as `target_modules` gives them.
-pub const TARGETS: [&str; 7] = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"];
+pub const TARGETS: [&str; 7] = [
+    "q_proj",
+    "k_proj",
+    "v_proj",
+    "o_proj",
+    "gate_proj",
+    "up_proj",
+    "down_proj",
+];
 
 /// An adapter's settings.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -44,12 +52,24 @@ impl LoraConfig {
     pub fn check(&self, config: &ModelConfig) -> Result<()> {
         for target in &self.target_modules {
             if !TARGETS.contains(&target.as_str()) {
-                return Err(ModelError::setting(format!("unknown target module `{target}`"), format!("this model has: {}; or `all-linear`", TARGETS.join(", "))));
+                return Err(ModelError::setting(
+                    format!("unknown target module `{target}`"),
+                    format!("this model has: {}; or `all-linear`", TARGETS.join(", ")),
+                ));
             }
         }
-        let narrowest = config.hidden_size.min(config.key_value_width()).min(config.intermediate_size);
+        let narrowest = config
+            .hidden_size
+            .min(config.key_value_width())
+            .min(config.intermediate_size);
         if self.rank == 0 || self.rank > narrowest {
-            return Err(ModelError::setting(format!("LoRA rank {} does not fit layers as narrow as {narrowest}", self.rank), format!("choose a rank in 1..={narrowest}")));
+            return Err(ModelError::setting(
+                format!(
+                    "LoRA rank {} does not fit layers as narrow as {narrowest}",
+                    self.rank
+                ),
+                format!("choose a rank in 1..={narrowest}"),
+            ));
         }
         Ok(())
     }
@@ -61,8 +81,12 @@ impl LoraConfig {
     pub fn load(dir: &Path) -> Result<Self> {
         let path = dir.join("adapter_config.json");
         let text = std::fs::read_to_string(&path).map_err(|e| ModelError::io("read", &path, e))?;
-        let value: Value = serde_json::from_str(&text).map_err(|e| ModelError::invalid(&path, format!("not valid JSON: {e}"), "restore the file"))?;
-        let refuse = |problem: &str| ModelError::invalid(&path, problem, "only plain LoRA adapters load here");
+        let value: Value = serde_json::from_str(&text).map_err(|e| {
+            ModelError::invalid(&path, format!("not valid JSON: {e}"), "restore the file")
+        })?;
+        let refuse = |problem: &str| {
+            ModelError::invalid(&path, problem, "only plain LoRA adapters load here")
+        };
         if value["peft_type"] != "LORA" {
             return Err(refuse("`peft_type` is not LORA"));
         }
@@ -71,13 +95,23 @@ impl LoraConfig {
                 return Err(refuse(&format!("`{key}: true` is not supported")));
             }
         }
-        let number = |key: &str| value[key].as_f64().ok_or_else(|| refuse(&format!("`{key}` is missing")));
-        let targets = value["target_modules"].as_array().ok_or_else(|| refuse("`target_modules` is not a list"))?;
+        let number = |key: &str| {
+            value[key]
+                .as_f64()
+                .ok_or_else(|| refuse(&format!("`{key}` is missing")))
+        };
+        let targets = value["target_modules"]
+            .as_array()
+            .ok_or_else(|| refuse("`target_modules` is not a list"))?;
         Ok(Self {
             rank: number("r")? as usize,
             alpha: number("lora_alpha")?,
             use_rslora: value["use_rslora"] == true,
-            target_modules: targets.iter().filter_map(Value::as_str).map(String::from).collect(),
+            target_modules: targets
+                .iter()
+                .filter_map(Value::as_str)
+                .map(String::from)
+                .collect(),
         })
     }
 
@@ -128,8 +162,16 @@ impl Adapter {
         let mut pairs = Vec::new();
         for (module, outputs, inputs) in adapted(&config, model) {
             let bound = 1.0 / (inputs as f32).sqrt();
-            let a = (0..config.rank * inputs).map(|_| rng.random_range(-bound..bound)).collect();
-            pairs.push(LoraPair { module, inputs, outputs, a, b: vec![0.0; outputs * config.rank] });
+            let a = (0..config.rank * inputs)
+                .map(|_| rng.random_range(-bound..bound))
+                .collect();
+            pairs.push(LoraPair {
+                module,
+                inputs,
+                outputs,
+                a,
+                b: vec![0.0; outputs * config.rank],
+            });
         }
         Ok(Self { config, pairs })
     }
@@ -146,7 +188,13 @@ impl Adapter {
         for (module, outputs, inputs) in adapted(&config, model) {
             let a = file.read(&tensor_name(&module, 'A'), &[config.rank, inputs])?;
             let b = file.read(&tensor_name(&module, 'B'), &[outputs, config.rank])?;
-            pairs.push(LoraPair { module, inputs, outputs, a, b });
+            pairs.push(LoraPair {
+                module,
+                inputs,
+                outputs,
+                a,
+                b,
+            });
         }
         Ok(Self { config, pairs })
     }
@@ -160,12 +208,20 @@ impl Adapter {
         let mut tensors = Vec::new();
         for pair in &self.pairs {
             let mut push = |which, shape: [usize; 2], values: &[f32]| {
-                tensors.push(NamedTensor { name: tensor_name(&pair.module, which), shape: shape.to_vec(), values: values.to_vec() });
+                tensors.push(NamedTensor {
+                    name: tensor_name(&pair.module, which),
+                    shape: shape.to_vec(),
+                    values: values.to_vec(),
+                });
             };
             push('A', [self.config.rank, pair.inputs], &pair.a);
             push('B', [pair.outputs, self.config.rank], &pair.b);
         }
-        write_safetensors(&dir.join("adapter_model.safetensors"), &tensors, StoredType::F32)?;
+        write_safetensors(
+            &dir.join("adapter_model.safetensors"),
+            &tensors,
+            StoredType::F32,
+        )?;
         let text = serde_json::to_string_pretty(&self.config.to_peft(base)).unwrap_or_default();
         write_atomically(&dir.join("adapter_config.json"), text.as_bytes())
     }
@@ -175,8 +231,19 @@ impl LoraPair {
     /// Adds `scale B A` to the layer's weight [out, in].
     pub fn merge_into(&self, weight: &mut [f32], rank: usize, scale: f64) {
         use crate::kernels::gemm::{Threads, View, Write, product};
-        let (b, a) = (View::new(&self.b, self.outputs, rank), View::new(&self.a, rank, self.inputs));
-        product(weight, self.inputs, b, a, Write::Add, scale as f32, Threads::All);
+        let (b, a) = (
+            View::new(&self.b, self.outputs, rank),
+            View::new(&self.a, rank, self.inputs),
+        );
+        product(
+            weight,
+            self.inputs,
+            b,
+            a,
+            Write::Add,
+            scale as f32,
+            Threads::All,
+        );
     }
 }
 
@@ -186,8 +253,22 @@ fn tensor_name(module: &str, which: char) -> String {
 
 /// Module path, outputs and inputs of every adapted layer, in the model's order.
 fn adapted(config: &LoraConfig, model: &ModelConfig) -> Vec<(String, usize, usize)> {
-    let wanted = |module: &str| config.target_modules.iter().any(|target| module.ends_with(&format!(".{target}")));
-    let linear = model.tensors().into_iter().filter(|(_, shape)| shape.len() == 2);
-    let named = linear.map(|(name, shape)| (name.trim_end_matches(".weight").to_string(), shape[0], shape[1]));
+    let wanted = |module: &str| {
+        config
+            .target_modules
+            .iter()
+            .any(|target| module.ends_with(&format!(".{target}")))
+    };
+    let linear = model
+        .tensors()
+        .into_iter()
+        .filter(|(_, shape)| shape.len() == 2);
+    let named = linear.map(|(name, shape)| {
+        (
+            name.trim_end_matches(".weight").to_string(),
+            shape[0],
+            shape[1],
+        )
+    });
     named.filter(|(module, ..)| wanted(module)).collect()
 }

@@ -52,15 +52,32 @@ impl Tokenizer {
     pub fn load(dir: &Path) -> Result<Self> {
         let path = dir.join("tokenizer.json");
         if !path.is_file() {
-            return Err(ModelError::invalid(&path, "the file is missing", "a model's folder holds its tokenizer; copy it there"));
+            return Err(ModelError::invalid(
+                &path,
+                "the file is missing",
+                "a model's folder holds its tokenizer; copy it there",
+            ));
         }
-        let inner = tokenizers::Tokenizer::from_file(&path).map_err(|e| ModelError::invalid(&path, format!("not a tokenizer: {e}"), "restore the file"))?;
-        let settings: Value = std::fs::read_to_string(dir.join("tokenizer_config.json")).ok().and_then(|text| serde_json::from_str(&text).ok()).unwrap_or(Value::Null);
+        let inner = tokenizers::Tokenizer::from_file(&path).map_err(|e| {
+            ModelError::invalid(&path, format!("not a tokenizer: {e}"), "restore the file")
+        })?;
+        let settings: Value = std::fs::read_to_string(dir.join("tokenizer_config.json"))
+            .ok()
+            .and_then(|text| serde_json::from_str(&text).ok())
+            .unwrap_or(Value::Null);
         let template = std::fs::read_to_string(dir.join("chat_template.jinja")).ok();
         let template = template.or_else(|| settings["chat_template"].as_str().map(String::from));
-        let token = |key: &str| settings[key].as_str().or(settings[key]["content"].as_str()).unwrap_or_default().to_string();
+        let token = |key: &str| {
+            settings[key]
+                .as_str()
+                .or(settings[key]["content"].as_str())
+                .unwrap_or_default()
+                .to_string()
+        };
         Ok(Self {
-            has_generation_marks: template.as_deref().is_some_and(|t| t.contains("endgeneration")),
+            has_generation_marks: template
+                .as_deref()
+                .is_some_and(|t| t.contains("endgeneration")),
             template: template.map(|t| mark_generation(&t)),
             inner,
             path: dir.to_path_buf(),
@@ -89,7 +106,13 @@ impl Tokenizer {
     /// # Errors
     /// When the tokenizer has more tokens than the model has rows.
     pub fn check_fits(&self, vocab_size: usize) -> Result<()> {
-        let highest = self.inner.get_vocab(true).values().copied().max().unwrap_or(0) as usize;
+        let highest = self
+            .inner
+            .get_vocab(true)
+            .values()
+            .copied()
+            .max()
+            .unwrap_or(0) as usize;
         if highest < vocab_size {
             return Ok(());
         }
@@ -105,7 +128,10 @@ impl Tokenizer {
     /// # Errors
     /// When the tokenizer fails on the text.
     pub fn encode(&self, text: &str) -> Result<Vec<u32>> {
-        let encoding = self.inner.encode_fast(text, false).map_err(|e| self.failed(&e.to_string()))?;
+        let encoding = self
+            .inner
+            .encode_fast(text, false)
+            .map_err(|e| self.failed(&e.to_string()))?;
         Ok(encoding.get_ids().to_vec())
     }
 
@@ -114,7 +140,9 @@ impl Tokenizer {
     /// # Errors
     /// When a token is unknown to the decoder.
     pub fn decode(&self, tokens: &[u32]) -> Result<String> {
-        self.inner.decode(tokens, true).map_err(|e| self.failed(&e.to_string()))
+        self.inner
+            .decode(tokens, true)
+            .map_err(|e| self.failed(&e.to_string()))
     }
 
     /// Renders a conversation by the chat template.
@@ -122,7 +150,9 @@ impl Tokenizer {
     /// # Errors
     /// When there is no template or it refuses the messages.
     pub fn render(&self, messages: &[ChatMessage], add_generation_prompt: bool) -> Result<String> {
-        Ok(self.render_marked(messages, add_generation_prompt)?.replace([OPEN, CLOSE], ""))
+        Ok(self
+            .render_marked(messages, add_generation_prompt)?
+            .replace([OPEN, CLOSE], ""))
     }
 
     /// Tokens of a prompt, ready for the assistant's answer.
@@ -143,19 +173,36 @@ impl Tokenizer {
             true => take_marks(&self.render_marked(messages, false)?),
             false => self.incremental_spans(messages)?,
         };
-        let encoding = self.inner.encode(text.as_str(), false).map_err(|e| self.failed(&e.to_string()))?;
-        let inside = |range: &(usize, usize)| spans.iter().any(|span| range.0 < span.end && range.1 > span.start);
-        Ok(Encoded { tokens: encoding.get_ids().to_vec(), assistant: encoding.get_offsets().iter().map(inside).collect() })
+        let encoding = self
+            .inner
+            .encode(text.as_str(), false)
+            .map_err(|e| self.failed(&e.to_string()))?;
+        let inside = |range: &(usize, usize)| {
+            spans
+                .iter()
+                .any(|span| range.0 < span.end && range.1 > span.start)
+        };
+        Ok(Encoded {
+            tokens: encoding.get_ids().to_vec(),
+            assistant: encoding.get_offsets().iter().map(inside).collect(),
+        })
     }
 
     fn incremental_spans(&self, messages: &[ChatMessage]) -> Result<(String, Vec<Range<usize>>)> {
         let whole = self.render(messages, false)?;
         let mut spans = Vec::new();
-        for (i, message) in messages.iter().enumerate().filter(|(_, m)| m.role == "assistant") {
+        for (i, message) in messages
+            .iter()
+            .enumerate()
+            .filter(|(_, m)| m.role == "assistant")
+        {
             let before = self.render(&messages[..i], true)?;
             let through = self.render(&messages[..=i], false)?;
             if !through.starts_with(&before) || !whole.starts_with(through.trim_end()) {
-                return Err(self.failed(&format!("the chat template is not incremental at turn {i} (`{}`)", message.role)));
+                return Err(self.failed(&format!(
+                    "the chat template is not incremental at turn {i} (`{}`)",
+                    message.role
+                )));
             }
             spans.push(before.len()..self.end_of_turn(&through, before.len()));
         }
@@ -164,23 +211,44 @@ impl Tokenizer {
 
     /// Where a turn that begins at `start` ends: behind its end-of-turn token, if it has one.
     fn end_of_turn(&self, text: &str, start: usize) -> usize {
-        match (!self.eos.is_empty()).then(|| text[start..].rfind(&self.eos)).flatten() {
+        match (!self.eos.is_empty())
+            .then(|| text[start..].rfind(&self.eos))
+            .flatten()
+        {
             Some(at) => start + at + self.eos.len(),
             None => text.trim_end().len().max(start),
         }
     }
 
-    fn render_marked(&self, messages: &[ChatMessage], add_generation_prompt: bool) -> Result<String> {
-        let template = self.template.as_ref().ok_or_else(|| ModelError::invalid(&self.path, "the model has no chat template", "add `chat_template.jinja` to the model's folder"))?;
+    fn render_marked(
+        &self,
+        messages: &[ChatMessage],
+        add_generation_prompt: bool,
+    ) -> Result<String> {
+        let template = self.template.as_ref().ok_or_else(|| {
+            ModelError::invalid(
+                &self.path,
+                "the model has no chat template",
+                "add `chat_template.jinja` to the model's folder",
+            )
+        })?;
         let environment = environment();
         let values = context! { messages, add_generation_prompt, bos_token => self.bos, eos_token => self.eos };
         environment.render_str(template, values).map_err(|e| {
-            ModelError::invalid(&self.path.join("chat_template.jinja"), format!("the chat template failed: {e}"), "check the roles and their order")
+            ModelError::invalid(
+                &self.path.join("chat_template.jinja"),
+                format!("the chat template failed: {e}"),
+                "check the roles and their order",
+            )
         })
     }
 
     fn failed(&self, problem: &str) -> ModelError {
-        ModelError::invalid(&self.path.join("tokenizer.json"), problem, "check the tokenizer's files against their origin")
+        ModelError::invalid(
+            &self.path.join("tokenizer.json"),
+            problem,
+            "check the tokenizer's files against their origin",
+        )
     }
 }
 
@@ -191,9 +259,12 @@ fn environment() -> Environment<'static> {
     environment.set_lstrip_blocks(true);
     environment.set_fuel(Some(5_000_000));
     environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
-    environment.add_function("raise_exception", |message: String| -> std::result::Result<JinjaValue, minijinja::Error> {
-        Err(minijinja::Error::new(ErrorKind::InvalidOperation, message))
-    });
+    environment.add_function(
+        "raise_exception",
+        |message: String| -> std::result::Result<JinjaValue, minijinja::Error> {
+            Err(minijinja::Error::new(ErrorKind::InvalidOperation, message))
+        },
+    );
     environment
 }
 
@@ -202,7 +273,9 @@ fn mark_generation(template: &str) -> String {
     let mut out = String::new();
     let mut rest = template;
     while let Some(start) = rest.find("{%") {
-        let Some(length) = rest[start..].find("%}") else { break };
+        let Some(length) = rest[start..].find("%}") else {
+            break;
+        };
         let tag = &rest[start + 2..start + length];
         out.push_str(&rest[..start]);
         let mark = match tag.trim_matches(['-', '+']).trim() {
@@ -213,7 +286,10 @@ fn mark_generation(template: &str) -> String {
         match mark {
             // An expression keeps the whitespace control of the tag it stands for.
             Some(mark) => {
-                let (left, right) = (if tag.starts_with('-') { "-" } else { "" }, if tag.ends_with('-') { "-" } else { "" });
+                let (left, right) = (
+                    if tag.starts_with('-') { "-" } else { "" },
+                    if tag.ends_with('-') { "-" } else { "" },
+                );
                 out.push_str(&format!("{{{{{left} '{mark}' {right}}}}}"));
             }
             None => out.push_str(&rest[start..start + length + 2]),
@@ -243,8 +319,12 @@ mod tests {
 
     #[test]
     fn generation_blocks_become_marks_with_their_whitespace_control() {
-        let marked = mark_generation("a {%- generation -%} b {% endgeneration %}{% if x %}c{% endif %}");
-        assert_eq!(marked, format!("a {{{{- '{OPEN}' -}}}} b {{{{ '{CLOSE}' }}}}{{% if x %}}c{{% endif %}}"));
+        let marked =
+            mark_generation("a {%- generation -%} b {% endgeneration %}{% if x %}c{% endif %}");
+        assert_eq!(
+            marked,
+            format!("a {{{{- '{OPEN}' -}}}} b {{{{ '{CLOSE}' }}}}{{% if x %}}c{{% endif %}}")
+        );
     }
 
     #[test]

@@ -15,8 +15,14 @@ use crate::lora::Adapter;
 
 /// Files beside the weights that make up a model's folder.
 pub const COMPANIONS: [&str; 8] = [
-    "tokenizer.json", "tokenizer_config.json", "chat_template.jinja", "generation_config.json",
-    "special_tokens_map.json", "vocab.json", "merges.txt", "README.md",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "chat_template.jinja",
+    "generation_config.json",
+    "special_tokens_map.json",
+    "vocab.json",
+    "merges.txt",
+    "README.md",
 ];
 
 /// Every weight by its Hugging Face name.
@@ -50,7 +56,11 @@ impl Weights {
             let count = shape.iter().product();
             let writes = name.contains("o_proj") || name.contains("down_proj");
             let deviation = 0.02 * if writes { residual } else { 1.0 };
-            let values = if shape.len() == 1 { vec![1.0; count] } else { (0..count).map(|_| normal(&mut rng) * deviation).collect() };
+            let values = if shape.len() == 1 {
+                vec![1.0; count]
+            } else {
+                (0..count).map(|_| normal(&mut rng) * deviation).collect()
+            };
             tables.insert(name, values);
         }
         Self { tables }
@@ -78,9 +88,16 @@ impl Weights {
     pub fn merge(&mut self, adapter: &Adapter) -> Result<()> {
         for pair in &adapter.pairs {
             let name = format!("{}.weight", pair.module);
-            let weight = self.tables.get_mut(&name).filter(|w| w.len() == pair.inputs * pair.outputs).ok_or_else(|| {
-                ModelError::setting(format!("the adapter's layer `{}` is not in the model", pair.module), "use the adapter with the base it was trained on")
-            })?;
+            let weight = self
+                .tables
+                .get_mut(&name)
+                .filter(|w| w.len() == pair.inputs * pair.outputs)
+                .ok_or_else(|| {
+                    ModelError::setting(
+                        format!("the adapter's layer `{}` is not in the model", pair.module),
+                        "use the adapter with the base it was trained on",
+                    )
+                })?;
             pair.merge_into(weight, adapter.config.rank, adapter.config.scale());
         }
         Ok(())
@@ -91,18 +108,37 @@ impl Weights {
     /// # Errors
     /// When the folder cannot be written; files are replaced one by one, each atomically, the
     /// config last, so that a half-written folder is never loadable as a whole.
-    pub fn save(&self, dir: &Path, config: &ModelConfig, source: Option<&Path>, stored: StoredType) -> Result<()> {
+    pub fn save(
+        &self,
+        dir: &Path,
+        config: &ModelConfig,
+        source: Option<&Path>,
+        stored: StoredType,
+    ) -> Result<()> {
         std::fs::create_dir_all(dir).map_err(|e| ModelError::io("write", dir, e))?;
         let mut tensors = Vec::new();
         for (name, shape) in config.tensors() {
-            let values = self.get(&name).ok_or_else(|| ModelError::setting(format!("weight `{name}` is missing"), "the weights do not belong to this config"))?;
-            tensors.push(NamedTensor { name, shape, values: values.to_vec() });
+            let values = self.get(&name).ok_or_else(|| {
+                ModelError::setting(
+                    format!("weight `{name}` is missing"),
+                    "the weights do not belong to this config",
+                )
+            })?;
+            tensors.push(NamedTensor {
+                name,
+                shape,
+                values: values.to_vec(),
+            });
         }
         write_safetensors(&dir.join("model.safetensors"), &tensors, stored)?;
         if let Some(source) = source {
             copy_companions(source, dir)?;
         }
-        let dtype = if stored == StoredType::F32 { "float32" } else { "bfloat16" };
+        let dtype = if stored == StoredType::F32 {
+            "float32"
+        } else {
+            "bfloat16"
+        };
         let text = serde_json::to_string_pretty(&config.to_hugging_face(dtype)).unwrap_or_default();
         write_atomically(&dir.join("config.json"), text.as_bytes())
     }

@@ -28,7 +28,10 @@ impl Example {
 
 impl From<Encoded> for Example {
     fn from(encoded: Encoded) -> Self {
-        Self { tokens: encoded.tokens, trained: encoded.assistant }
+        Self {
+            tokens: encoded.tokens,
+            trained: encoded.assistant,
+        }
     }
 }
 
@@ -55,16 +58,35 @@ impl Dataset {
     /// When there are none, one carries no learned token, or one is longer than `context`.
     pub fn new(examples: Vec<Example>, epochs: u64, seed: u64, context: usize) -> Result<Self> {
         if examples.is_empty() {
-            return Err(TrainError::setting("the dataset has no rows", "check the path and the filters before it"));
+            return Err(TrainError::setting(
+                "the dataset has no rows",
+                "check the path and the filters before it",
+            ));
         }
         if let Some(row) = examples.iter().position(|e| e.supervised() == 0) {
-            return Err(TrainError::setting(format!("row {} of the dataset has no assistant text to learn", row + 1), "every row must end with a non-empty assistant message"));
+            return Err(TrainError::setting(
+                format!(
+                    "row {} of the dataset has no assistant text to learn",
+                    row + 1
+                ),
+                "every row must end with a non-empty assistant message",
+            ));
         }
         if let Some(row) = examples.iter().position(|e| e.tokens.len() > context) {
             let length = examples[row].tokens.len();
-            return Err(TrainError::setting(format!("row {} of the dataset has {length} tokens, the model's context is {context}", row + 1), "shorten or drop long rows before training"));
+            return Err(TrainError::setting(
+                format!(
+                    "row {} of the dataset has {length} tokens, the model's context is {context}",
+                    row + 1
+                ),
+                "shorten or drop long rows before training",
+            ));
         }
-        Ok(Self { examples, epochs, seed })
+        Ok(Self {
+            examples,
+            epochs,
+            seed,
+        })
     }
 
     /// Steps that all epochs take at a batch size in tokens and an accumulation.
@@ -93,7 +115,11 @@ impl Source for Dataset {
         if epoch >= self.epochs {
             return Ok(None);
         }
-        let at = shuffled(position % count, count, self.seed ^ epoch.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let at = shuffled(
+            position % count,
+            count,
+            self.seed ^ epoch.wrapping_mul(0x9e37_79b9_7f4a_7c15),
+        );
         Ok(Some(self.examples[at as usize].clone()))
     }
 }
@@ -170,12 +196,20 @@ impl Batch {
             }
             tokens.extend_from_slice(&example.tokens);
         }
-        Self { tokens, packing: Arc::new(Packing::of_lengths(&lengths)), rows, labels }
+        Self {
+            tokens,
+            packing: Arc::new(Packing::of_lengths(&lengths)),
+            rows,
+            labels,
+        }
     }
 
     /// The labels, each weighing `1 / total`.
     pub fn weighted_labels(&self, total: usize) -> Labels {
-        Labels { tokens: self.labels.clone(), weights: vec![1.0 / total as f32; self.labels.len()] }
+        Labels {
+            tokens: self.labels.clone(),
+            weights: vec![1.0 / total as f32; self.labels.len()],
+        }
     }
 }
 
@@ -195,8 +229,14 @@ mod tests {
 
     #[test]
     fn a_batch_learns_the_marked_tokens_from_the_row_before() {
-        let example = |tokens: &[u32], trained: &[bool]| Example { tokens: tokens.to_vec(), trained: trained.to_vec() };
-        let batch = Batch::pack(&[example(&[1, 2, 3], &[true, false, true]), example(&[4, 5], &[false, true])]);
+        let example = |tokens: &[u32], trained: &[bool]| Example {
+            tokens: tokens.to_vec(),
+            trained: trained.to_vec(),
+        };
+        let batch = Batch::pack(&[
+            example(&[1, 2, 3], &[true, false, true]),
+            example(&[4, 5], &[false, true]),
+        ]);
         assert_eq!(batch.rows, [1, 3]);
         assert_eq!(batch.labels, [3, 5]);
         assert_eq!(batch.packing.positions, [0, 1, 2, 0, 1]);
@@ -204,7 +244,10 @@ mod tests {
 
     #[test]
     fn a_row_without_assistant_text_is_refused() {
-        let silent = Example { tokens: vec![1, 2], trained: vec![true, false] };
+        let silent = Example {
+            tokens: vec![1, 2],
+            trained: vec![true, false],
+        };
         assert!(Dataset::new(vec![silent], 1, 0, 10).is_err());
     }
 }

@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use slm_model::ModelError;
-use slm_model::checkpoint::{Checkpoint, NamedTensor, StoredType, write_atomically, write_safetensors};
+use slm_model::checkpoint::{
+    Checkpoint, NamedTensor, StoredType, write_atomically, write_safetensors,
+};
 
 use crate::error::Result;
 use crate::optimizer::Moments;
@@ -48,11 +50,23 @@ impl Snapshot {
         fs::create_dir_all(&temporary).map_err(|e| ModelError::io("write", &temporary, e))?;
         let mut tensors = Vec::new();
         for (name, values, moments) in &self.parameters {
-            for (kind, data) in [("value", values), ("first", &moments.first), ("second", &moments.second)] {
-                tensors.push(NamedTensor { name: format!("{kind}.{name}"), shape: vec![data.len()], values: data.clone() });
+            for (kind, data) in [
+                ("value", values),
+                ("first", &moments.first),
+                ("second", &moments.second),
+            ] {
+                tensors.push(NamedTensor {
+                    name: format!("{kind}.{name}"),
+                    shape: vec![data.len()],
+                    values: data.clone(),
+                });
             }
         }
-        write_safetensors(&temporary.join("state.safetensors"), &tensors, StoredType::F32)?;
+        write_safetensors(
+            &temporary.join("state.safetensors"),
+            &tensors,
+            StoredType::F32,
+        )?;
         let text = serde_json::to_string_pretty(&self.progress).unwrap_or_default();
         write_atomically(&temporary.join("progress.json"), text.as_bytes())?;
         let _ = fs::remove_dir_all(&last);
@@ -67,7 +81,9 @@ impl Snapshot {
         let mut damaged = Vec::new();
         for path in checkpoints(dir).into_iter().rev() {
             match Self::load(&path) {
-                Ok(snapshot) if snapshot.progress.identity == identity => return (Some(snapshot), damaged),
+                Ok(snapshot) if snapshot.progress.identity == identity => {
+                    return (Some(snapshot), damaged);
+                }
                 Ok(_) => {}
                 Err(_) => damaged.push(path),
             }
@@ -78,28 +94,46 @@ impl Snapshot {
     fn load(dir: &Path) -> Result<Self> {
         let path = dir.join("progress.json");
         let text = fs::read_to_string(&path).map_err(|e| ModelError::io("read", &path, e))?;
-        let progress = serde_json::from_str(&text).map_err(|e| ModelError::invalid(&path, e.to_string(), "the checkpoint is damaged"))?;
+        let progress = serde_json::from_str(&text)
+            .map_err(|e| ModelError::invalid(&path, e.to_string(), "the checkpoint is damaged"))?;
         let file = Checkpoint::open_file(&dir.join("state.safetensors"))?;
-        let names: Vec<(String, usize)> = file.tensors().filter_map(|(name, shape)| Some((name.strip_prefix("value.")?.to_string(), shape[0]))).collect();
+        let names: Vec<(String, usize)> = file
+            .tensors()
+            .filter_map(|(name, shape)| Some((name.strip_prefix("value.")?.to_string(), shape[0])))
+            .collect();
         let mut parameters = Vec::new();
         for (name, count) in names {
             let values = file.read(&format!("value.{name}"), &[count])?;
-            let mut moment = |kind: &str| {
+            let moment = |kind: &str| {
                 let key = format!("{kind}.{name}");
                 let length = file.raw(&key).map_or(0, |(_, _, shape)| shape[0]);
                 file.read(&key, &[length])
             };
-            let moments = Moments { first: moment("first")?, second: moment("second")? };
+            let moments = Moments {
+                first: moment("first")?,
+                second: moment("second")?,
+            };
             parameters.push((name, values, moments));
         }
-        Ok(Self { progress, parameters })
+        Ok(Self {
+            progress,
+            parameters,
+        })
     }
 }
 
 /// Whole checkpoints below `dir`, oldest first.
 pub fn checkpoints(dir: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path());
-    let named = |path: &PathBuf| path.file_name().and_then(|n| n.to_str()).is_some_and(|n| n.starts_with("checkpoint-") && !n.ends_with(".tmp"));
+    let entries = fs::read_dir(dir)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| entry.path());
+    let named = |path: &PathBuf| {
+        path.file_name()
+            .and_then(|n| n.to_str())
+            .is_some_and(|n| n.starts_with("checkpoint-") && !n.ends_with(".tmp"))
+    };
     let mut found: Vec<PathBuf> = entries.filter(named).collect();
     found.sort();
     found
@@ -117,8 +151,18 @@ mod tests {
     use super::*;
 
     fn snapshot(step: u64) -> Snapshot {
-        let moments = Moments { first: vec![0.5, f32::MIN_POSITIVE], second: vec![] };
-        Snapshot { progress: Progress { step, position: 9, identity: "a".into() }, parameters: vec![("w".into(), vec![1.0, -0.1], moments)] }
+        let moments = Moments {
+            first: vec![0.5, f32::MIN_POSITIVE],
+            second: vec![],
+        };
+        Snapshot {
+            progress: Progress {
+                step,
+                position: 9,
+                identity: "a".into(),
+            },
+            parameters: vec![("w".into(), vec![1.0, -0.1], moments)],
+        }
     }
 
     #[test]

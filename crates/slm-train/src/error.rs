@@ -17,7 +17,9 @@ pub enum TrainError {
         hint: String,
     },
     /// The loss or a gradient is not finite.
-    #[error("the {what} is not finite at step {step}, on examples {examples:?}\nhint: look at those rows, lower the learning rate, or clip gradients harder; the last checkpoint is whole")]
+    #[error(
+        "the {what} is not finite at step {step}, on examples {examples:?}\nhint: look at those rows, lower the learning rate, or clip gradients harder; the last checkpoint is whole"
+    )]
     NotFinite {
         /// `loss` or `gradient`.
         what: &'static str,
@@ -40,6 +42,9 @@ pub type Result<T> = std::result::Result<T, TrainError>;
 impl TrainError {
     /// A setting that does not fit.
     pub fn setting(problem: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self::Setting { problem: problem.into(), hint: hint.into() }
+        Self::Setting {
+            problem: problem.into(),
+            hint: hint.into(),
+        }
     }
 }

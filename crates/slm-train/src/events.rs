@@ -90,8 +90,15 @@ impl Log {
     /// # Errors
     /// When the file cannot be written.
     pub fn open(path: &Path) -> Result<Self> {
-        let file = OpenOptions::new().create(true).append(true).open(path).map_err(|e| ModelError::io("write", path, e))?;
-        Ok(Self { file, path: path.to_path_buf() })
+        let file = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(path)
+            .map_err(|e| ModelError::io("write", path, e))?;
+        Ok(Self {
+            file,
+            path: path.to_path_buf(),
+        })
     }
 
     /// Appends one event.
@@ -101,7 +108,9 @@ impl Log {
     pub fn write(&mut self, event: &Event) -> Result<()> {
         let mut line = serde_json::to_string(event).unwrap_or_default();
         line.push('\n');
-        self.file.write_all(line.as_bytes()).map_err(|e| ModelError::io("write", &self.path, e))?;
+        self.file
+            .write_all(line.as_bytes())
+            .map_err(|e| ModelError::io("write", &self.path, e))?;
         Ok(())
     }
 }

@@ -40,7 +40,11 @@ impl<B: DecoderBackend> Learner<B> {
             }
         }
         let moments = vec![Moments::default(); trained.len()];
-        Self { decoder, moments, full }
+        Self {
+            decoder,
+            moments,
+            full,
+        }
     }
 
     /// The decoder as it stands.
@@ -50,25 +54,33 @@ impl<B: DecoderBackend> Learner<B> {
 
     /// Number of trained values.
     pub fn trained_count(&mut self) -> u64 {
-        self.parameters().iter().map(|(_, values, _)| values.len() as u64).sum()
+        self.parameters()
+            .iter()
+            .map(|(_, values, _)| values.len() as u64)
+            .sum()
     }
 
     /// Name, values and moments of each trained parameter.
     pub fn parameters(&mut self) -> Vec<(String, Vec<f32>, Moments)> {
         let moments = self.moments.clone();
         let trained = trained_parameters(&mut self.decoder, self.full);
-        trained.into_iter().zip(moments).map(|(p, moments)| {
-            let (name, values) = match p {
-                ParameterMut::Vector(p) => (p.name.clone(), host(p.value.clone().inner())),
-                ParameterMut::Matrix(p) => (p.name.clone(), host(p.value.clone().inner())),
-            };
-            (name, values, moments)
-        }).collect()
+        trained
+            .into_iter()
+            .zip(moments)
+            .map(|(p, moments)| {
+                let (name, values) = match p {
+                    ParameterMut::Vector(p) => (p.name.clone(), host(p.value.clone().inner())),
+                    ParameterMut::Matrix(p) => (p.name.clone(), host(p.value.clone().inner())),
+                };
+                (name, values, moments)
+            })
+            .collect()
     }
 
     /// Puts back what [`Learner::parameters`] gave; false when names or sizes differ.
     pub fn restore(&mut self, saved: Vec<(String, Vec<f32>, Moments)>) -> bool {
-        let mut saved: std::collections::BTreeMap<_, _> = saved.into_iter().map(|(n, v, m)| (n, (v, m))).collect();
+        let mut saved: std::collections::BTreeMap<_, _> =
+            saved.into_iter().map(|(n, v, m)| (n, (v, m))).collect();
         let trained = trained_parameters(&mut self.decoder, self.full);
         if trained.len() != saved.len() {
             return false;
@@ -106,8 +118,16 @@ impl<B: DecoderBackend> Learner<B> {
         let mut grads = loss.backward();
         let trained = trained_parameters(&mut self.decoder, self.full);
         let gradients = trained.into_iter().map(|p| match p {
-            ParameterMut::Vector(p) => p.value.grad_remove(&mut grads).map(host).unwrap_or_else(|| vec![0.0; p.value.shape().num_elements()]),
-            ParameterMut::Matrix(p) => p.value.grad_remove(&mut grads).map(host).unwrap_or_else(|| vec![0.0; p.value.shape().num_elements()]),
+            ParameterMut::Vector(p) => p
+                .value
+                .grad_remove(&mut grads)
+                .map(host)
+                .unwrap_or_else(|| vec![0.0; p.value.shape().num_elements()]),
+            ParameterMut::Matrix(p) => p
+                .value
+                .grad_remove(&mut grads)
+                .map(host)
+                .unwrap_or_else(|| vec![0.0; p.value.shape().num_elements()]),
         });
         (value, gradients.collect())
     }
@@ -116,18 +136,33 @@ impl<B: DecoderBackend> Learner<B> {
     ///
     /// # Errors
     /// Gives back the report without a step when loss or gradient are not finite.
-    pub fn step(&mut self, batches: &[Batch], settings: &TrainSettings, step: u64, factor: f64) -> std::result::Result<StepReport, StepReport> {
+    pub fn step(
+        &mut self,
+        batches: &[Batch],
+        settings: &TrainSettings,
+        step: u64,
+        factor: f64,
+    ) -> std::result::Result<StepReport, StepReport> {
         let (loss, gradients) = self.gradients(batches);
         let norm = global_norm(&gradients);
-        let report = StepReport { loss, gradient_norm: norm };
+        let report = StepReport {
+            loss,
+            gradient_norm: norm,
+        };
         if !loss.is_finite() || !norm.is_finite() {
             return Err(report);
         }
         let limit = settings.clip_grad_norm;
-        let clip = if limit > 0.0 && norm > limit { (limit / (norm + 1e-6)) as f32 } else { 1.0 };
+        let clip = if limit > 0.0 && norm > limit {
+            (limit / (norm + 1e-6)) as f32
+        } else {
+            1.0
+        };
         let rule = Rule::new(settings, step, factor);
         let trained = trained_parameters(&mut self.decoder, self.full);
-        for ((parameter, gradient), moments) in trained.into_iter().zip(&gradients).zip(&mut self.moments) {
+        for ((parameter, gradient), moments) in
+            trained.into_iter().zip(&gradients).zip(&mut self.moments)
+        {
             match parameter {
                 ParameterMut::Vector(p) => rule.apply(p, gradient, moments, clip),
                 ParameterMut::Matrix(p) => rule.apply(p, gradient, moments, clip),
@@ -139,24 +174,42 @@ impl<B: DecoderBackend> Learner<B> {
     /// Mean loss per learned token, without gradients.
     pub fn evaluate(&self, batches: &[Batch]) -> f64 {
         let total: usize = batches.iter().map(|b| b.labels.len()).sum();
-        batches.iter().map(|batch| host(batch_loss(&self.decoder, batch, total.max(1)).inner())[0] as f64).sum()
+        batches
+            .iter()
+            .map(|batch| host(batch_loss(&self.decoder, batch, total.max(1)).inner())[0] as f64)
+            .sum()
     }
 }
 
 /// Loss of a batch whose labels weigh `1 / total` each; hidden rows without a label never meet
 /// the head.
-fn batch_loss<B: DecoderBackend>(decoder: &Decoder<B>, batch: &Batch, total: usize) -> Tensor<B, 1> {
+fn batch_loss<B: DecoderBackend>(
+    decoder: &Decoder<B>,
+    batch: &Batch,
+    total: usize,
+) -> Tensor<B, 1> {
     let hidden = decoder.hidden(&batch.tokens, &batch.packing);
     let labelled = B::select_rows(hidden, &batch.rows);
     B::cross_entropy(labelled, decoder.head(), &batch.weighted_labels(total))
 }
 
-fn trained_parameters<B: DecoderBackend>(decoder: &mut Decoder<B>, full: bool) -> Vec<ParameterMut<'_, B>> {
-    if full { decoder.base_parameters_mut() } else { decoder.adapter_parameters_mut() }
+fn trained_parameters<B: DecoderBackend>(
+    decoder: &mut Decoder<B>,
+    full: bool,
+) -> Vec<ParameterMut<'_, B>> {
+    if full {
+        decoder.base_parameters_mut()
+    } else {
+        decoder.adapter_parameters_mut()
+    }
 }
 
 fn host<B: DecoderBackend, const D: usize>(tensor: Tensor<B, D>) -> Vec<f32> {
-    tensor.into_data().convert::<f32>().into_vec::<f32>().unwrap_or_default()
+    tensor
+        .into_data()
+        .convert::<f32>()
+        .into_vec::<f32>()
+        .unwrap_or_default()
 }
 
 fn add(sum: &mut Vec<Vec<f32>>, more: Vec<Vec<f32>>) {
@@ -169,7 +222,10 @@ fn add(sum: &mut Vec<Vec<f32>>, more: Vec<Vec<f32>>) {
     }
 }
 
-fn replace<B: DecoderBackend, const D: usize>(parameter: &mut Parameter<Autodiff<B>, D>, saved: &mut std::collections::BTreeMap<String, (Vec<f32>, Moments)>) -> Option<Moments> {
+fn replace<B: DecoderBackend, const D: usize>(
+    parameter: &mut Parameter<Autodiff<B>, D>,
+    saved: &mut std::collections::BTreeMap<String, (Vec<f32>, Moments)>,
+) -> Option<Moments> {
     let (values, moments) = saved.remove(&parameter.name)?;
     if values.len() != parameter.value.shape().num_elements() {
         return None;
@@ -178,7 +234,10 @@ fn replace<B: DecoderBackend, const D: usize>(parameter: &mut Parameter<Autodiff
     Some(moments)
 }
 
-fn set<B: DecoderBackend, const D: usize>(parameter: &mut Parameter<Autodiff<B>, D>, values: Vec<f32>) {
+fn set<B: DecoderBackend, const D: usize>(
+    parameter: &mut Parameter<Autodiff<B>, D>,
+    values: Vec<f32>,
+) {
     let (shape, device) = (parameter.value.dims(), parameter.value.device());
     parameter.value = Tensor::from_data(TensorData::new(values, shape), &device).require_grad();
 }
@@ -191,20 +250,45 @@ struct Rule {
 
 impl Rule {
     fn new(settings: &TrainSettings, step: u64, factor: f64) -> Self {
-        let adam = AdamW { learning_rate: settings.learning_rate * factor, betas: settings.betas, epsilon: settings.epsilon, weight_decay: settings.weight_decay, step };
-        let muon = Muon { learning_rate: settings.muon_learning_rate * factor, momentum: 0.95, weight_decay: settings.weight_decay };
-        Self { adam, muon: (settings.optimizer == OptimizerKind::Muon).then_some(muon) }
+        let adam = AdamW {
+            learning_rate: settings.learning_rate * factor,
+            betas: settings.betas,
+            epsilon: settings.epsilon,
+            weight_decay: settings.weight_decay,
+            step,
+        };
+        let muon = Muon {
+            learning_rate: settings.muon_learning_rate * factor,
+            momentum: 0.95,
+            weight_decay: settings.weight_decay,
+        };
+        Self {
+            adam,
+            muon: (settings.optimizer == OptimizerKind::Muon).then_some(muon),
+        }
     }
 
-    fn apply<B: DecoderBackend, const D: usize>(&self, parameter: &mut Parameter<Autodiff<B>, D>, gradient: &[f32], moments: &mut Moments, clip: f32) {
+    fn apply<B: DecoderBackend, const D: usize>(
+        &self,
+        parameter: &mut Parameter<Autodiff<B>, D>,
+        gradient: &[f32],
+        moments: &mut Moments,
+        clip: f32,
+    ) {
         let dims = parameter.value.dims();
         let mut values = host(parameter.value.clone().inner());
         let in_block = parameter.name.starts_with("model.layers.");
         match &self.muon {
-            Some(muon) if D == 2 && in_block => muon.update(&mut values, gradient, moments, clip, dims[0]),
+            Some(muon) if D == 2 && in_block => {
+                muon.update(&mut values, gradient, moments, clip, dims[0])
+            }
             _ => {
                 let weight_decay = if D == 2 { self.adam.weight_decay } else { 0.0 };
-                AdamW { weight_decay, ..self.adam }.update(&mut values, gradient, moments, clip);
+                AdamW {
+                    weight_decay,
+                    ..self.adam
+                }
+                .update(&mut values, gradient, moments, clip);
             }
         }
         set(parameter, values);
@@ -215,7 +299,12 @@ impl Rule {
 ///
 /// # Errors
 /// When weights or adapter do not fit the config.
-pub fn build<B: DecoderBackend>(base: crate::run::Base, method: &Method, seed: u64, device: &B::Device) -> Result<Learner<B>> {
+pub fn build<B: DecoderBackend>(
+    base: crate::run::Base,
+    method: &Method,
+    seed: u64,
+    device: &B::Device,
+) -> Result<Learner<B>> {
     let mut decoder = Decoder::<Autodiff<B>>::new(&base.config, base.weights, device)?;
     if let Method::Lora(config) = method {
         let adapter = match base.adapter {

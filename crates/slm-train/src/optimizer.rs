@@ -41,7 +41,10 @@ impl AdamW {
     /// All slices of the parameter's length; empty moments are set up.
     pub fn update(&self, values: &mut [f32], gradient: &[f32], moments: &mut Moments, factor: f32) {
         if moments.first.is_empty() {
-            *moments = Moments { first: vec![0.0; values.len()], second: vec![0.0; values.len()] };
+            *moments = Moments {
+                first: vec![0.0; values.len()],
+                second: vec![0.0; values.len()],
+            };
         }
         let (b1, b2) = (self.betas.0 as f32, self.betas.1 as f32);
         let correct = |beta: f64| 1.0 - beta.powi(self.step.min(i32::MAX as u64) as i32);
@@ -49,17 +52,24 @@ impl AdamW {
         let root = (1.0 / correct(self.betas.1).sqrt()) as f32;
         let keep = (1.0 - self.learning_rate * self.weight_decay) as f32;
         let epsilon = self.epsilon as f32;
-        let state = moments.first.par_chunks_mut(SPAN).zip(moments.second.par_chunks_mut(SPAN));
-        values.par_chunks_mut(SPAN).zip(gradient.par_chunks(SPAN)).zip(state).for_each(|((values, gradient), (first, second))| {
-            vectorized(|| {
-                for (((p, g), m), v) in values.iter_mut().zip(gradient).zip(first).zip(second) {
-                    let g = g * factor;
-                    *m = b1 * *m + (1.0 - b1) * g;
-                    *v = b2 * *v + (1.0 - b2) * g * g;
-                    *p = *p * keep - rate * *m / (v.sqrt() * root + epsilon);
-                }
+        let state = moments
+            .first
+            .par_chunks_mut(SPAN)
+            .zip(moments.second.par_chunks_mut(SPAN));
+        values
+            .par_chunks_mut(SPAN)
+            .zip(gradient.par_chunks(SPAN))
+            .zip(state)
+            .for_each(|((values, gradient), (first, second))| {
+                vectorized(|| {
+                    for (((p, g), m), v) in values.iter_mut().zip(gradient).zip(first).zip(second) {
+                        let g = g * factor;
+                        *m = b1 * *m + (1.0 - b1) * g;
+                        *v = b2 * *v + (1.0 - b2) * g * g;
+                        *p = *p * keep - rate * *m / (v.sqrt() * root + epsilon);
+                    }
+                });
             });
-        });
     }
 }
 
@@ -80,7 +90,14 @@ impl Muon {
     ///
     /// # Shapes
     /// `values`, `gradient` [rows, columns].
-    pub fn update(&self, values: &mut [f32], gradient: &[f32], moments: &mut Moments, factor: f32, rows: usize) {
+    pub fn update(
+        &self,
+        values: &mut [f32],
+        gradient: &[f32],
+        moments: &mut Moments,
+        factor: f32,
+        rows: usize,
+    ) {
         if moments.first.is_empty() {
             moments.first = vec![0.0; values.len()];
         }
@@ -117,16 +134,40 @@ pub fn orthogonalise(mut x: Vec<f32>, rows: usize, columns: usize) -> Vec<f32> {
     let mut next = vec![0.0; x.len()];
     for _ in 0..5 {
         let view = View::new(&x, rows, columns);
-        let (left, right) = if rows <= columns { (view, view.t()) } else { (view.t(), view) };
+        let (left, right) = if rows <= columns {
+            (view, view.t())
+        } else {
+            (view.t(), view)
+        };
         product(&mut gram, small, left, right, Write::Set, 1.0, Threads::All);
         poly.copy_from_slice(&gram);
         poly.iter_mut().for_each(|v| *v *= B);
         let square = View::new(&gram, small, small);
-        product(&mut poly, small, square, square, Write::Add, C, Threads::All);
+        product(
+            &mut poly,
+            small,
+            square,
+            square,
+            Write::Add,
+            C,
+            Threads::All,
+        );
         next.iter_mut().zip(&x).for_each(|(n, x)| *n = A * x);
         let poly = View::new(&poly, small, small);
-        let (left, right) = if rows <= columns { (poly, view) } else { (view, poly) };
-        product(&mut next, columns, left, right, Write::Add, 1.0, Threads::All);
+        let (left, right) = if rows <= columns {
+            (poly, view)
+        } else {
+            (view, poly)
+        };
+        product(
+            &mut next,
+            columns,
+            left,
+            right,
+            Write::Add,
+            1.0,
+            Threads::All,
+        );
         std::mem::swap(&mut x, &mut next);
     }
     x
@@ -144,18 +185,35 @@ mod tests {
 
     #[test]
     fn first_adamw_step_moves_by_the_learning_rate() {
-        let adam = AdamW { learning_rate: 0.1, betas: (0.9, 0.999), epsilon: 1e-8, weight_decay: 0.5, step: 1 };
+        let adam = AdamW {
+            learning_rate: 0.1,
+            betas: (0.9, 0.999),
+            epsilon: 1e-8,
+            weight_decay: 0.5,
+            step: 1,
+        };
         let (mut p, mut moments) = (vec![1.0, -2.0], Moments::default());
         adam.update(&mut p, &[3.0, -0.01], &mut moments, 1.0);
-        assert!((p[0] - (0.95 - 0.1)).abs() < 1e-6 && (p[1] - (-1.9 + 0.1)).abs() < 1e-5, "{p:?}");
+        assert!(
+            (p[0] - (0.95 - 0.1)).abs() < 1e-6 && (p[1] - (-1.9 + 0.1)).abs() < 1e-5,
+            "{p:?}"
+        );
     }
 
     #[test]
     fn orthogonalised_rows_are_nearly_orthonormal() {
         for (rows, columns) in [(4, 9), (9, 4)] {
-            let x: Vec<f32> = (0..rows * columns).map(|i| ((i * 37 % 101) as f32 / 50.0 - 1.0) + if i % 10 == 0 { 3.0 } else { 0.0 }).collect();
+            let x: Vec<f32> = (0..rows * columns)
+                .map(|i| ((i * 37 % 101) as f32 / 50.0 - 1.0) + if i % 10 == 0 { 3.0 } else { 0.0 })
+                .collect();
             let y = orthogonalise(x, rows, columns);
-            let get = |i: usize, k: usize| if rows < columns { y[i * columns + k] } else { y[k * columns + i] };
+            let get = |i: usize, k: usize| {
+                if rows < columns {
+                    y[i * columns + k]
+                } else {
+                    y[k * columns + i]
+                }
+            };
             for i in 0..4 {
                 let square: f32 = (0..9).map(|k| get(i, k) * get(i, k)).sum();
                 assert!((0.3..1.8).contains(&square), "row {i} has norm {square}");

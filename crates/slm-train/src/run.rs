@@ -66,43 +66,91 @@ pub struct Outcome {
 ///
 /// # Errors
 /// When settings or inputs do not fit, the disk cannot be written, or the loss is not finite.
-pub fn train(base: Base, settings: &TrainSettings, inputs: &RunInputs<'_>, device: Device, observer: &mut dyn Observer) -> Result<Outcome> {
+pub fn train(
+    base: Base,
+    settings: &TrainSettings,
+    inputs: &RunInputs<'_>,
+    device: Device,
+    observer: &mut dyn Observer,
+) -> Result<Outcome> {
     settings.check()?;
     match device {
         Device::Flex => train_on::<Flex>(base, settings, inputs, &Default::default(), observer),
-        Device::NdArray => train_on::<NdArray>(base, settings, inputs, &Default::default(), observer),
+        Device::NdArray => {
+            train_on::<NdArray>(base, settings, inputs, &Default::default(), observer)
+        }
         #[cfg(feature = "cuda")]
         Device::Cuda(number) => {
             let device = burn::backend::cuda::CudaDevice::new(number);
             train_on::<burn::backend::Cuda>(base, settings, inputs, &device, observer)
         }
         #[cfg(not(feature = "cuda"))]
-        Device::Cuda(_) => Err(TrainError::setting("this build has no CUDA", "build with `--features cuda`, or use `--device cpu`")),
+        Device::Cuda(_) => Err(TrainError::setting(
+            "this build has no CUDA",
+            "build with `--features cuda`, or use `--device cpu`",
+        )),
     }
 }
 
-fn train_on<B: DecoderBackend>(base: Base, settings: &TrainSettings, inputs: &RunInputs<'_>, device: &B::Device, observer: &mut dyn Observer) -> Result<Outcome> {
+fn train_on<B: DecoderBackend>(
+    base: Base,
+    settings: &TrainSettings,
+    inputs: &RunInputs<'_>,
+    device: &B::Device,
+    observer: &mut dyn Observer,
+) -> Result<Outcome> {
     std::fs::create_dir_all(inputs.dir).map_err(|e| ModelError::io("write", inputs.dir, e))?;
     let keep = (base.config.clone(), base.source.clone(), base.name.clone());
     let learner = build::<B>(base, &settings.method, settings.seed, device)?;
     let log = Log::open(&inputs.dir.join("events.jsonl"))?;
     let validation = pack_all(inputs.validation, settings.batch_tokens);
     let identity = identity(settings, &inputs.inputs_hash);
-    let place = Progress { step: 0, position: 0, identity };
-    let mut run = Run { learner, settings, inputs, log, observer, place, validation, start: Instant::now(), tokens: 0, loss: f64::NAN };
+    let place = Progress {
+        step: 0,
+        position: 0,
+        identity,
+    };
+    let mut run = Run {
+        learner,
+        settings,
+        inputs,
+        log,
+        observer,
+        place,
+        validation,
+        start: Instant::now(),
+        tokens: 0,
+        loss: f64::NAN,
+    };
     run.resume()?;
     run.all_steps()?;
-    let validation_loss = (!run.validation.is_empty()).then(|| run.learner.evaluate(&run.validation));
+    let validation_loss =
+        (!run.validation.is_empty()).then(|| run.learner.evaluate(&run.validation));
     if let Some(loss) = validation_loss {
-        run.tell(Event::Evaluation { step: run.place.step, loss })?;
+        run.tell(Event::Evaluation {
+            step: run.place.step,
+            loss,
+        })?;
     }
     let result = save_result(&mut run.learner, settings, inputs.dir, keep)?;
-    Ok(Outcome { result, final_loss: run.loss, validation_loss, steps: settings.steps, tokens: run.tokens })
+    Ok(Outcome {
+        result,
+        final_loss: run.loss,
+        validation_loss,
+        steps: settings.steps,
+        tokens: run.tokens,
+    })
 }
 
 fn identity(settings: &TrainSettings, inputs_hash: &str) -> String {
-    let text = format!("{}\n{inputs_hash}", serde_json::to_string(settings).unwrap_or_default());
-    Sha256::digest(text.as_bytes()).iter().map(|b| format!("{b:02x}")).collect()
+    let text = format!(
+        "{}\n{inputs_hash}",
+        serde_json::to_string(settings).unwrap_or_default()
+    );
+    Sha256::digest(text.as_bytes())
+        .iter()
+        .map(|b| format!("{b:02x}"))
+        .collect()
 }
 
 fn pack_all(examples: &[Example], batch_tokens: usize) -> Vec<Batch> {
@@ -145,7 +193,12 @@ impl<B: DecoderBackend> Run<'_, B> {
     fn resume(&mut self) -> Result<()> {
         let (found, damaged) = Snapshot::newest(self.inputs.dir, &self.place.identity);
         for path in damaged {
-            self.tell(Event::Note { message: format!("checkpoint `{}` is damaged; going back to the one before", path.display()) })?;
+            self.tell(Event::Note {
+                message: format!(
+                    "checkpoint `{}` is damaged; going back to the one before",
+                    path.display()
+                ),
+            })?;
         }
         if let Some(snapshot) = found {
             if self.learner.restore(snapshot.parameters) {
@@ -153,7 +206,11 @@ impl<B: DecoderBackend> Run<'_, B> {
             }
         }
         let trained_parameters = self.learner.trained_count();
-        self.tell(Event::Started { step: self.place.step, steps: self.settings.steps, trained_parameters })
+        self.tell(Event::Started {
+            step: self.place.step,
+            steps: self.settings.steps,
+            trained_parameters,
+        })
     }
 
     fn all_steps(&mut self) -> Result<()> {
@@ -166,7 +223,11 @@ impl<B: DecoderBackend> Run<'_, B> {
             if step.is_multiple_of(settings.checkpoint_every) || step == settings.steps || stop {
                 self.checkpoint()?;
             }
-            if settings.evaluate_every > 0 && step.is_multiple_of(settings.evaluate_every) && step < settings.steps && !self.validation.is_empty() {
+            if settings.evaluate_every > 0
+                && step.is_multiple_of(settings.evaluate_every)
+                && step < settings.steps
+                && !self.validation.is_empty()
+            {
                 let loss = self.learner.evaluate(&self.validation);
                 self.tell(Event::Evaluation { step, loss })?;
             }
@@ -183,7 +244,11 @@ impl<B: DecoderBackend> Run<'_, B> {
         let (settings, first) = (self.settings, self.place.position);
         let mut batches = Vec::new();
         for _ in 0..settings.gradient_accumulation_steps {
-            let examples = take(self.inputs.source, &mut self.place.position, settings.batch_tokens)?;
+            let examples = take(
+                self.inputs.source,
+                &mut self.place.position,
+                settings.batch_tokens,
+            )?;
             if !examples.is_empty() {
                 batches.push(Batch::pack(&examples));
             }
@@ -192,12 +257,21 @@ impl<B: DecoderBackend> Run<'_, B> {
             return Ok(false);
         }
         let step = self.place.step + 1;
-        let factor = settings.schedule.factor(step - 1, settings.steps, settings.warmup_steps());
-        let report = self.learner.step(&batches, settings, step, factor).map_err(|report| TrainError::NotFinite {
-            what: if report.loss.is_finite() { "gradient" } else { "loss" },
-            step,
-            examples: (first..self.place.position).collect(),
-        })?;
+        let factor = settings
+            .schedule
+            .factor(step - 1, settings.steps, settings.warmup_steps());
+        let report = self
+            .learner
+            .step(&batches, settings, step, factor)
+            .map_err(|report| TrainError::NotFinite {
+                what: if report.loss.is_finite() {
+                    "gradient"
+                } else {
+                    "loss"
+                },
+                step,
+                examples: (first..self.place.position).collect(),
+            })?;
         self.place.step = step;
         let tokens = batches.iter().map(|b| b.tokens.len() as u64).sum();
         self.tokens += tokens;
@@ -216,12 +290,23 @@ impl<B: DecoderBackend> Run<'_, B> {
     }
 
     fn checkpoint(&mut self) -> Result<()> {
-        Snapshot { progress: self.place.clone(), parameters: self.learner.parameters() }.save(self.inputs.dir)?;
-        self.tell(Event::Checkpoint { step: self.place.step })
+        Snapshot {
+            progress: self.place.clone(),
+            parameters: self.learner.parameters(),
+        }
+        .save(self.inputs.dir)?;
+        self.tell(Event::Checkpoint {
+            step: self.place.step,
+        })
     }
 }
 
-fn save_result<B: DecoderBackend>(learner: &mut Learner<B>, settings: &TrainSettings, dir: &Path, base: (ModelConfig, Option<PathBuf>, String)) -> Result<PathBuf> {
+fn save_result<B: DecoderBackend>(
+    learner: &mut Learner<B>,
+    settings: &TrainSettings,
+    dir: &Path,
+    base: (ModelConfig, Option<PathBuf>, String),
+) -> Result<PathBuf> {
     let (config, source, name) = base;
     match &settings.method {
         Method::Lora(lora) => {
@@ -231,8 +316,17 @@ fn save_result<B: DecoderBackend>(learner: &mut Learner<B>, settings: &TrainSett
         }
         Method::Full => {
             let path = dir.join("model");
-            let tables = learner.parameters().into_iter().map(|(name, values, _)| (name, values)).collect();
-            Weights::from_tables(tables).save(&path, &config, source.as_deref(), StoredType::Bf16)?;
+            let tables = learner
+                .parameters()
+                .into_iter()
+                .map(|(name, values, _)| (name, values))
+                .collect();
+            Weights::from_tables(tables).save(
+                &path,
+                &config,
+                source.as_deref(),
+                StoredType::Bf16,
+            )?;
             Ok(path)
         }
     }

@@ -96,17 +96,48 @@ impl TrainSettings {
     /// # Errors
     /// Names the first setting out of its range.
     pub fn check(&self) -> Result<()> {
-        let positive = [("learning_rate", self.learning_rate), ("muon_learning_rate", self.muon_learning_rate), ("epsilon", self.epsilon)];
-        if let Some((name, value)) = positive.into_iter().find(|(_, value)| !value.is_finite() || *value <= 0.0) {
-            return Err(TrainError::setting(format!("`{name}` is {value}"), "it must be above 0"));
+        let positive = [
+            ("learning_rate", self.learning_rate),
+            ("muon_learning_rate", self.muon_learning_rate),
+            ("epsilon", self.epsilon),
+        ];
+        if let Some((name, value)) = positive
+            .into_iter()
+            .find(|(_, value)| !value.is_finite() || *value <= 0.0)
+        {
+            return Err(TrainError::setting(
+                format!("`{name}` is {value}"),
+                "it must be above 0",
+            ));
         }
-        let counts = [("steps", self.steps), ("batch_tokens", self.batch_tokens as u64), ("gradient_accumulation_steps", self.gradient_accumulation_steps as u64), ("checkpoint_every", self.checkpoint_every)];
+        let counts = [
+            ("steps", self.steps),
+            ("batch_tokens", self.batch_tokens as u64),
+            (
+                "gradient_accumulation_steps",
+                self.gradient_accumulation_steps as u64,
+            ),
+            ("checkpoint_every", self.checkpoint_every),
+        ];
         if let Some((name, _)) = counts.into_iter().find(|(_, value)| *value == 0) {
-            return Err(TrainError::setting(format!("`{name}` is 0"), "it must be at least 1"));
+            return Err(TrainError::setting(
+                format!("`{name}` is 0"),
+                "it must be at least 1",
+            ));
         }
-        let shares = [("warmup_ratio", self.warmup_ratio), ("betas.0", self.betas.0), ("betas.1", self.betas.1)];
-        if let Some((name, value)) = shares.into_iter().find(|(_, value)| !(0.0..1.0).contains(value)) {
-            return Err(TrainError::setting(format!("`{name}` is {value}"), "it must be in 0..1"));
+        let shares = [
+            ("warmup_ratio", self.warmup_ratio),
+            ("betas.0", self.betas.0),
+            ("betas.1", self.betas.1),
+        ];
+        if let Some((name, value)) = shares
+            .into_iter()
+            .find(|(_, value)| !(0.0..1.0).contains(value))
+        {
+            return Err(TrainError::setting(
+                format!("`{name}` is {value}"),
+                "it must be in 0..1",
+            ));
         }
         Ok(())
     }

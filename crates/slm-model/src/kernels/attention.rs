@@ -55,13 +55,25 @@ struct Segment<'a> {
 /// # Shapes
 /// `q` [m, query width], `k`, `v` [m, key width]; `bounds` [segments + 1] from 0 to m.
 /// Returns `o` [m, query width] and log-sum-exps [m, query heads].
-pub fn forward(q: &[f32], k: &[f32], v: &[f32], bounds: &[usize], heads: Heads) -> (Vec<f32>, Vec<f32>) {
+pub fn forward(
+    q: &[f32],
+    k: &[f32],
+    v: &[f32],
+    bounds: &[usize],
+    heads: Heads,
+) -> (Vec<f32>, Vec<f32>) {
     let rows = bounds.last().copied().unwrap_or(0);
     let mut o = vec![0.0; rows * heads.query_width()];
     let mut lse = vec![0.0; rows * heads.query];
-    let outputs = split(&mut o, bounds, heads.query_width()).into_iter().zip(split(&mut lse, bounds, heads.query));
-    let work: Vec<_> = segments(q, k, v, bounds, heads).into_iter().zip(outputs).collect();
-    work.into_par_iter().for_each(|(segment, (o, lse))| forward_segment(segment, o, lse, heads));
+    let outputs = split(&mut o, bounds, heads.query_width())
+        .into_iter()
+        .zip(split(&mut lse, bounds, heads.query));
+    let work: Vec<_> = segments(q, k, v, bounds, heads)
+        .into_iter()
+        .zip(outputs)
+        .collect();
+    work.into_par_iter()
+        .for_each(|(segment, (o, lse))| forward_segment(segment, o, lse, heads));
     (o, lse)
 }
 
@@ -70,20 +82,35 @@ pub fn forward(q: &[f32], k: &[f32], v: &[f32], bounds: &[usize], heads: Heads) 
 /// # Shapes
 /// `d_o`, `o` [m, query width], `lse` [m, query heads]; results as the inputs.
 pub fn backward(
-    d_o: &[f32], q: &[f32], k: &[f32], v: &[f32], o: &[f32], lse: &[f32], bounds: &[usize], heads: Heads,
+    d_o: &[f32],
+    q: &[f32],
+    k: &[f32],
+    v: &[f32],
+    o: &[f32],
+    lse: &[f32],
+    bounds: &[usize],
+    heads: Heads,
 ) -> (Vec<f32>, Vec<f32>, Vec<f32>) {
     let (qw, kw) = (heads.query_width(), heads.key_value_width());
     let (mut dq, mut dk, mut dv) = (vec![0.0; q.len()], vec![0.0; k.len()], vec![0.0; v.len()]);
-    let outputs = split(&mut dq, bounds, qw).into_iter().zip(split(&mut dk, bounds, kw)).zip(split(&mut dv, bounds, kw));
-    let work: Vec<_> = segments(q, k, v, bounds, heads).into_iter().zip(outputs).zip(bounds.windows(2)).collect();
-    work.into_par_iter().for_each(|((segment, ((dq, dk), dv)), span)| {
-        let known = Known {
-            o: &o[span[0] * qw..span[1] * qw],
-            d_o: &d_o[span[0] * qw..span[1] * qw],
-            lse: &lse[span[0] * heads.query..span[1] * heads.query],
-        };
-        backward_segment(segment, known, Gradients { dq, dk, dv }, heads);
-    });
+    let outputs = split(&mut dq, bounds, qw)
+        .into_iter()
+        .zip(split(&mut dk, bounds, kw))
+        .zip(split(&mut dv, bounds, kw));
+    let work: Vec<_> = segments(q, k, v, bounds, heads)
+        .into_iter()
+        .zip(outputs)
+        .zip(bounds.windows(2))
+        .collect();
+    work.into_par_iter()
+        .for_each(|((segment, ((dq, dk), dv)), span)| {
+            let known = Known {
+                o: &o[span[0] * qw..span[1] * qw],
+                d_o: &d_o[span[0] * qw..span[1] * qw],
+                lse: &lse[span[0] * heads.query..span[1] * heads.query],
+            };
+            backward_segment(segment, known, Gradients { dq, dk, dv }, heads);
+        });
     (dq, dk, dv)
 }
 
@@ -97,14 +124,36 @@ fn split<'a>(mut data: &'a mut [f32], bounds: &[usize], width: usize) -> Vec<&'a
     parts
 }
 
-fn segments<'a>(q: &'a [f32], k: &'a [f32], v: &'a [f32], bounds: &[usize], heads: Heads) -> Vec<Segment<'a>> {
+fn segments<'a>(
+    q: &'a [f32],
+    k: &'a [f32],
+    v: &'a [f32],
+    bounds: &[usize],
+    heads: Heads,
+) -> Vec<Segment<'a>> {
     let (qw, kw) = (heads.query_width(), heads.key_value_width());
-    let cut = |data: &'a [f32], span: &[usize], width: usize| &data[span[0] * width..span[1] * width];
-    bounds.windows(2).map(|span| Segment { q: cut(q, span, qw), k: cut(k, span, kw), v: cut(v, span, kw), rows: span[1] - span[0] }).collect()
+    let cut =
+        |data: &'a [f32], span: &[usize], width: usize| &data[span[0] * width..span[1] * width];
+    bounds
+        .windows(2)
+        .map(|span| Segment {
+            q: cut(q, span, qw),
+            k: cut(k, span, kw),
+            v: cut(v, span, kw),
+            rows: span[1] - span[0],
+        })
+        .collect()
 }
 
 /// Scores of query rows `from..to` of one head against keys `0..to`, scaled: [to - from, to].
-fn scores(buffer: &mut [f32], segment: Segment<'_>, head: usize, from: usize, to: usize, heads: Heads) {
+fn scores(
+    buffer: &mut [f32],
+    segment: Segment<'_>,
+    head: usize,
+    from: usize,
+    to: usize,
+    heads: Heads,
+) {
     let (qw, kw, hd) = (heads.query_width(), heads.key_value_width(), heads.width);
     let q = View::strided(&segment.q[from * qw + head * hd..], to - from, hd, qw);
     let k = View::strided(&segment.k[heads.key_column(head)..], to, hd, kw);
@@ -125,7 +174,15 @@ fn forward_segment(segment: Segment<'_>, o: &mut [f32], lse: &mut [f32], heads: 
                 }
             });
             let v = View::strided(&segment.v[heads.key_column(head)..], to, hd, kw);
-            product(&mut o[from * qw + head * hd..], qw, View::new(p, to - from, to), v, Write::Set, 1.0, Threads::One);
+            product(
+                &mut o[from * qw + head * hd..],
+                qw,
+                View::new(p, to - from, to),
+                v,
+                Write::Set,
+                1.0,
+                Threads::One,
+            );
         }
     }
 }
@@ -174,18 +231,54 @@ fn backward_segment(segment: Segment<'_>, known: Known<'_>, out: Gradients<'_>, 
             let (p, ds) = (View::new(p, to - from, to), View::new(ds, to - from, to));
             let q = View::strided(&segment.q[from * qw + head * hd..], to - from, hd, qw);
             let k = View::strided(&segment.k[column..], to, hd, kw);
-            product(&mut out.dv[column..], kw, p.t(), d_o, Write::Add, 1.0, Threads::One);
-            product(&mut out.dq[from * qw + head * hd..], qw, ds, k, Write::Set, heads.scale, Threads::One);
-            product(&mut out.dk[column..], kw, ds.t(), q, Write::Add, heads.scale, Threads::One);
+            product(
+                &mut out.dv[column..],
+                kw,
+                p.t(),
+                d_o,
+                Write::Add,
+                1.0,
+                Threads::One,
+            );
+            product(
+                &mut out.dq[from * qw + head * hd..],
+                qw,
+                ds,
+                k,
+                Write::Set,
+                heads.scale,
+                Threads::One,
+            );
+            product(
+                &mut out.dk[column..],
+                kw,
+                ds.t(),
+                q,
+                Write::Add,
+                heads.scale,
+                Threads::One,
+            );
         }
     }
 }
 
 /// Turns scores into probabilities, and `dp` into `ds = p (dp - sum(do o))`.
-fn probabilities_and_scores_gradient(p: &mut [f32], dp: &mut [f32], known: Known<'_>, head: usize, from: usize, to: usize, heads: Heads) {
+fn probabilities_and_scores_gradient(
+    p: &mut [f32],
+    dp: &mut [f32],
+    known: Known<'_>,
+    head: usize,
+    from: usize,
+    to: usize,
+    heads: Heads,
+) {
     let (qw, hd) = (heads.query_width(), heads.width);
     vectorized(|| {
-        for (i, (p, dp)) in p.chunks_exact_mut(to).zip(dp.chunks_exact_mut(to)).enumerate() {
+        for (i, (p, dp)) in p
+            .chunks_exact_mut(to)
+            .zip(dp.chunks_exact_mut(to))
+            .enumerate()
+        {
             let row = from + i;
             let span = row * qw + head * hd..row * qw + (head + 1) * hd;
             let delta = dot(&known.d_o[span.clone()], &known.o[span]);
@@ -203,7 +296,12 @@ mod tests {
     use super::*;
     use crate::kernels::testing::{check_gradient, dot as loss, random};
 
-    const HEADS: Heads = Heads { query: 4, key_value: 2, width: 6, scale: 0.4 };
+    const HEADS: Heads = Heads {
+        query: 4,
+        key_value: 2,
+        width: 6,
+        scale: 0.4,
+    };
 
     #[test]
     fn a_packed_sample_equals_the_sample_alone() {
@@ -211,18 +309,37 @@ mod tests {
         let (q, k, v) = (random(1, m * 24), random(2, m * 12), random(3, m * 12));
         let (packed, _) = forward(&q, &k, &v, &[0, 20, 90], HEADS);
         let (alone, _) = forward(&q[20 * 24..], &k[20 * 12..], &v[20 * 12..], &[0, 70], HEADS);
-        assert!(packed[20 * 24..].iter().zip(&alone).all(|(a, b)| (a - b).abs() < 1e-6));
-        assert!((packed[0] - v[0]).abs() < 1e-6, "the first token sees itself alone");
+        assert!(
+            packed[20 * 24..]
+                .iter()
+                .zip(&alone)
+                .all(|(a, b)| (a - b).abs() < 1e-6)
+        );
+        assert!(
+            (packed[0] - v[0]).abs() < 1e-6,
+            "the first token sees itself alone"
+        );
     }
 
     #[test]
     fn gradients_match_finite_differences() {
         let (m, bounds) = (75, [0, 5, 75]);
-        let (q, k, v, g) = (random(1, m * 24), random(2, m * 12), random(3, m * 12), random(4, m * 24));
+        let (q, k, v, g) = (
+            random(1, m * 24),
+            random(2, m * 12),
+            random(3, m * 12),
+            random(4, m * 24),
+        );
         let (o, lse) = forward(&q, &k, &v, &bounds, HEADS);
         let (dq, dk, dv) = backward(&g, &q, &k, &v, &o, &lse, &bounds, HEADS);
-        check_gradient(&q, &dq, 37, |q| loss(&forward(q, &k, &v, &bounds, HEADS).0, &g));
-        check_gradient(&k, &dk, 17, |k| loss(&forward(&q, k, &v, &bounds, HEADS).0, &g));
-        check_gradient(&v, &dv, 17, |v| loss(&forward(&q, &k, v, &bounds, HEADS).0, &g));
+        check_gradient(&q, &dq, 37, |q| {
+            loss(&forward(q, &k, &v, &bounds, HEADS).0, &g)
+        });
+        check_gradient(&k, &dk, 17, |k| {
+            loss(&forward(&q, k, &v, &bounds, HEADS).0, &g)
+        });
+        check_gradient(&v, &dv, 17, |v| {
+            loss(&forward(&q, &k, v, &bounds, HEADS).0, &g)
+        });
     }
 }

@@ -39,7 +39,14 @@ pub struct Want {
 ///
 /// # Panics
 /// When a label lies outside the vocabulary.
-pub fn forward_backward(hidden: &[f32], head: &[f32], d: usize, labels: &[u32], weights: &[f32], want: Want) -> Outcome {
+pub fn forward_backward(
+    hidden: &[f32],
+    head: &[f32],
+    d: usize,
+    labels: &[u32],
+    weights: &[f32],
+    want: Want,
+) -> Outcome {
     let (m, v) = (labels.len(), head.len() / d);
     let mut outcome = Outcome {
         loss: 0.0,
@@ -53,7 +60,15 @@ pub fn forward_backward(hidden: &[f32], head: &[f32], d: usize, labels: &[u32], 
         let rows = to - from;
         let h = View::new(&hidden[from * d..to * d], rows, d);
         let logits = &mut logits[..rows * v];
-        product(logits, v, h, View::new(head, v, d).t(), Write::Set, 1.0, Threads::All);
+        product(
+            logits,
+            v,
+            h,
+            View::new(head, v, d).t(),
+            Write::Set,
+            1.0,
+            Threads::All,
+        );
         let per_row: Vec<(f64, bool)> = logits
             .par_chunks_exact_mut(v)
             .zip(&labels[from..to])
@@ -64,7 +79,15 @@ pub fn forward_backward(hidden: &[f32], head: &[f32], d: usize, labels: &[u32], 
         outcome.correct += per_row.iter().filter(|(_, correct)| *correct).count();
         let g = View::new(logits, rows, v);
         if let Some(d_hidden) = &mut outcome.d_hidden {
-            product(&mut d_hidden[from * d..to * d], d, g, View::new(head, v, d), Write::Set, 1.0, Threads::All);
+            product(
+                &mut d_hidden[from * d..to * d],
+                d,
+                g,
+                View::new(head, v, d),
+                Write::Set,
+                1.0,
+                Threads::All,
+            );
         }
         if let Some(d_head) = &mut outcome.d_head {
             product(d_head, d, g.t(), h, Write::Add, 1.0, Threads::All);
@@ -96,8 +119,24 @@ mod tests {
         let (h, w) = (random(1, m * d), random(2, v * d));
         let labels: Vec<u32> = (0..m).map(|i| (i * 7 % v) as u32).collect();
         let weights: Vec<f32> = (0..m).map(|i| if i % 3 == 0 { 0.5 } else { 1.0 }).collect();
-        let want = Want { hidden: true, head: true };
-        let loss = |h: &[f32], w: &[f32]| forward_backward(h, w, d, &labels, &weights, Want { hidden: false, head: false }).loss;
+        let want = Want {
+            hidden: true,
+            head: true,
+        };
+        let loss = |h: &[f32], w: &[f32]| {
+            forward_backward(
+                h,
+                w,
+                d,
+                &labels,
+                &weights,
+                Want {
+                    hidden: false,
+                    head: false,
+                },
+            )
+            .loss
+        };
         let outcome = forward_backward(&h, &w, d, &labels, &weights, want);
         check_gradient(&h, &outcome.d_hidden.unwrap(), 41, |h| loss(h, &w));
         check_gradient(&w, &outcome.d_head.unwrap(), 7, |w| loss(&h, w));
@@ -105,7 +144,17 @@ mod tests {
 
     #[test]
     fn equal_logits_cost_the_log_of_the_vocabulary() {
-        let outcome = forward_backward(&[0.0; 4], &[0.3; 20], 2, &[3, 9], &[1.0, 1.0], Want { hidden: false, head: false });
+        let outcome = forward_backward(
+            &[0.0; 4],
+            &[0.3; 20],
+            2,
+            &[3, 9],
+            &[1.0, 1.0],
+            Want {
+                hidden: false,
+                head: false,
+            },
+        );
         assert!((outcome.loss - 2.0 * 10f64.ln()).abs() < 1e-6);
     }
 }

@@ -38,7 +38,10 @@ pub fn max(values: &[f32]) -> f32 {
             *lane = if *value > *lane { *value } else { *lane };
         }
     }
-    rest.iter().chain(&lanes).copied().fold(f32::NEG_INFINITY, f32::max)
+    rest.iter()
+        .chain(&lanes)
+        .copied()
+        .fold(f32::NEG_INFINITY, f32::max)
 }
 
 /// Replaces each value by `exp(value - shift)` and returns their sum.
@@ -65,7 +68,12 @@ pub fn exp_shifted(values: &mut [f32], shift: f32) -> f32 {
 pub fn dot(a: &[f32], b: &[f32]) -> f32 {
     let mut lanes = [0.0f32; 16];
     let (a16, b16) = (a.chunks_exact(16), b.chunks_exact(16));
-    let rest: f32 = a16.remainder().iter().zip(b16.remainder()).map(|(x, y)| x * y).sum();
+    let rest: f32 = a16
+        .remainder()
+        .iter()
+        .zip(b16.remainder())
+        .map(|(x, y)| x * y)
+        .sum();
     for (x, y) in a16.zip(b16) {
         for ((lane, x), y) in lanes.iter_mut().zip(x).zip(y) {
             *lane += x * y;
@@ -89,7 +97,10 @@ mod tests {
         for i in -8700..8800 {
             let x = i as f32 / 100.0;
             let (ours, exact) = (exp(x), (x as f64).exp());
-            assert!((ours as f64 - exact).abs() <= exact * 4e-7, "exp({x}) = {ours}, not {exact}");
+            assert!(
+                (ours as f64 - exact).abs() <= exact * 4e-7,
+                "exp({x}) = {ours}, not {exact}"
+            );
         }
         assert_eq!(exp(-1000.0), 0.0);
         assert_eq!(exp(f32::NEG_INFINITY), 0.0);
@@ -99,7 +110,10 @@ mod tests {
     #[test]
     fn reductions_handle_odd_lengths() {
         let values: Vec<f32> = (0..37).map(|i| (i as f32 * 0.7).sin()).collect();
-        assert_eq!(max(&values), values.iter().copied().fold(f32::MIN, f32::max));
+        assert_eq!(
+            max(&values),
+            values.iter().copied().fold(f32::MIN, f32::max)
+        );
         let expected: f32 = values.iter().map(|v| v * v).sum();
         assert!((dot(&values, &values) - expected).abs() < 1e-5);
         let mut shifted = values.clone();

@@ -28,13 +28,28 @@ impl<'a> View<'a> {
     /// # Panics
     /// When `data` is shorter than the matrix.
     pub fn strided(data: &'a [f32], rows: usize, columns: usize, row_stride: usize) -> Self {
-        assert!(rows == 0 || columns == 0 || (rows - 1) * row_stride + columns <= data.len(), "view [{rows}, {columns}] exceeds its data");
-        Self { data, rows, columns, row_stride, column_stride: 1 }
+        assert!(
+            rows == 0 || columns == 0 || (rows - 1) * row_stride + columns <= data.len(),
+            "view [{rows}, {columns}] exceeds its data"
+        );
+        Self {
+            data,
+            rows,
+            columns,
+            row_stride,
+            column_stride: 1,
+        }
     }
 
     /// The transpose, without a copy.
     pub fn t(self) -> Self {
-        Self { data: self.data, rows: self.columns, columns: self.rows, row_stride: self.column_stride, column_stride: self.row_stride }
+        Self {
+            data: self.data,
+            rows: self.columns,
+            columns: self.rows,
+            row_stride: self.column_stride,
+            column_stride: self.row_stride,
+        }
     }
 }
 
@@ -54,13 +69,24 @@ pub enum Write {
 ///
 /// # Panics
 /// When shapes or bounds disagree.
-pub fn product(out: &mut [f32], row_stride: usize, a: View<'_>, b: View<'_>, write: Write, scale: f32, threads: Threads) {
+pub fn product(
+    out: &mut [f32],
+    row_stride: usize,
+    a: View<'_>,
+    b: View<'_>,
+    write: Write,
+    scale: f32,
+    threads: Threads,
+) {
     let (m, k, n) = (a.rows, a.columns, b.columns);
     assert_eq!(k, b.rows, "inner sizes of a product differ");
     if m == 0 || n == 0 {
         return;
     }
-    assert!((m - 1) * row_stride + n <= out.len() && n <= row_stride, "output of a product is too small");
+    assert!(
+        (m - 1) * row_stride + n <= out.len() && n <= row_stride,
+        "output of a product is too small"
+    );
     let parallelism = match threads {
         Threads::One => Parallelism::None,
         Threads::All => Parallelism::Rayon(0),
@@ -69,11 +95,25 @@ pub fn product(out: &mut [f32], row_stride: usize, a: View<'_>, b: View<'_>, wri
     // is borrowed mutably, so it overlaps neither input.
     unsafe {
         gemm::gemm(
-            m, n, k,
-            out.as_mut_ptr(), 1, row_stride as isize, write == Write::Add,
-            a.data.as_ptr(), a.column_stride as isize, a.row_stride as isize,
-            b.data.as_ptr(), b.column_stride as isize, b.row_stride as isize,
-            1.0, scale, false, false, false, parallelism,
+            m,
+            n,
+            k,
+            out.as_mut_ptr(),
+            1,
+            row_stride as isize,
+            write == Write::Add,
+            a.data.as_ptr(),
+            a.column_stride as isize,
+            a.row_stride as isize,
+            b.data.as_ptr(),
+            b.column_stride as isize,
+            b.row_stride as isize,
+            1.0,
+            scale,
+            false,
+            false,
+            false,
+            parallelism,
         );
     }
 }
@@ -93,7 +133,15 @@ pub enum Threads {
 /// `x` [m, k], `w` [n, k], result [m, n].
 pub fn linear(x: &[f32], w: &[f32], m: usize, k: usize, n: usize) -> Vec<f32> {
     let mut y = vec![0.0; m * n];
-    product(&mut y, n, View::new(x, m, k), View::new(w, n, k).t(), Write::Set, 1.0, Threads::All);
+    product(
+        &mut y,
+        n,
+        View::new(x, m, k),
+        View::new(w, n, k).t(),
+        Write::Set,
+        1.0,
+        Threads::All,
+    );
     y
 }
 
@@ -103,7 +151,15 @@ pub fn linear(x: &[f32], w: &[f32], m: usize, k: usize, n: usize) -> Vec<f32> {
 /// `dy` [m, n], `w` [n, k], result [m, k].
 pub fn linear_dx(dy: &[f32], w: &[f32], m: usize, k: usize, n: usize) -> Vec<f32> {
     let mut dx = vec![0.0; m * k];
-    product(&mut dx, k, View::new(dy, m, n), View::new(w, n, k), Write::Set, 1.0, Threads::All);
+    product(
+        &mut dx,
+        k,
+        View::new(dy, m, n),
+        View::new(w, n, k),
+        Write::Set,
+        1.0,
+        Threads::All,
+    );
     dx
 }
 
@@ -113,7 +169,15 @@ pub fn linear_dx(dy: &[f32], w: &[f32], m: usize, k: usize, n: usize) -> Vec<f32
 /// `dy` [m, n], `x` [m, k], result [n, k].
 pub fn linear_dw(dy: &[f32], x: &[f32], m: usize, k: usize, n: usize) -> Vec<f32> {
     let mut dw = vec![0.0; n * k];
-    product(&mut dw, k, View::new(dy, m, n).t(), View::new(x, m, k), Write::Set, 1.0, Threads::All);
+    product(
+        &mut dw,
+        k,
+        View::new(dy, m, n).t(),
+        View::new(x, m, k),
+        Write::Set,
+        1.0,
+        Threads::All,
+    );
     dw
 }
 
@@ -129,7 +193,11 @@ mod tests {
         let y = linear(&x, &w, m, k, n);
         let by_hand: f32 = (0..k).map(|i| x[2 * k + i] * w[4 * k + i]).sum();
         assert!((y[2 * n + 4] - by_hand).abs() < 1e-5);
-        check_gradient(&x, &linear_dx(&g, &w, m, k, n), 1, |x| dot(&linear(x, &w, m, k, n), &g));
-        check_gradient(&w, &linear_dw(&g, &x, m, k, n), 1, |w| dot(&linear(&x, w, m, k, n), &g));
+        check_gradient(&x, &linear_dx(&g, &w, m, k, n), 1, |x| {
+            dot(&linear(x, &w, m, k, n), &g)
+        });
+        check_gradient(&w, &linear_dw(&g, &x, m, k, n), 1, |w| {
+            dot(&linear(&x, w, m, k, n), &g)
+        });
     }
 }

@@ -27,7 +27,12 @@ pub(crate) mod testing {
     }
 
     /// Checks `gradient` of `loss` at `x` against central differences, at every `stride`-th place.
-    pub fn check_gradient(x: &[f32], gradient: &[f32], stride: usize, loss: impl Fn(&[f32]) -> f64) {
+    pub fn check_gradient(
+        x: &[f32],
+        gradient: &[f32],
+        stride: usize,
+        loss: impl Fn(&[f32]) -> f64,
+    ) {
         let step = 1e-2f32;
         for i in (0..x.len()).step_by(stride.max(1)) {
             let mut moved = x.to_vec();
@@ -36,12 +41,19 @@ pub(crate) mod testing {
             moved[i] = x[i] - step;
             let slope = (up - loss(&moved)) / (2.0 * step as f64);
             let difference = (slope - gradient[i] as f64).abs();
-            assert!(difference < 2e-2 * (1.0 + slope.abs()), "at {i}: finite difference {slope}, gradient {}", gradient[i]);
+            assert!(
+                difference < 2e-2 * (1.0 + slope.abs()),
+                "at {i}: finite difference {slope}, gradient {}",
+                gradient[i]
+            );
         }
     }
 
     /// Sum of products, the loss whose gradient towards `y` is `weight`.
     pub fn dot(y: &[f32], weight: &[f32]) -> f64 {
-        y.iter().zip(weight).map(|(a, b)| *a as f64 * *b as f64).sum()
+        y.iter()
+            .zip(weight)
+            .map(|(a, b)| *a as f64 * *b as f64)
+            .sum()
     }
 }

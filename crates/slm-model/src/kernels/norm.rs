@@ -13,7 +13,10 @@ pub fn forward(x: &[f32], w: &[f32], epsilon: f32) -> (Vec<f32>, Vec<f32>) {
     let d = w.len();
     let mut y = vec![0.0; x.len()];
     let mut inverse = vec![0.0; x.len() / d];
-    let tasks = y.par_chunks_mut(d * ROWS_PER_TASK).zip(inverse.par_chunks_mut(ROWS_PER_TASK)).zip(x.par_chunks(d * ROWS_PER_TASK));
+    let tasks = y
+        .par_chunks_mut(d * ROWS_PER_TASK)
+        .zip(inverse.par_chunks_mut(ROWS_PER_TASK))
+        .zip(x.par_chunks(d * ROWS_PER_TASK));
     tasks.for_each(|((y, inverse), x)| {
         vectorized(|| {
             for ((y, x), inverse) in y.chunks_exact_mut(d).zip(x.chunks_exact(d)).zip(inverse) {
@@ -34,14 +37,26 @@ pub fn forward(x: &[f32], w: &[f32], epsilon: f32) -> (Vec<f32>, Vec<f32>) {
 ///
 /// # Shapes
 /// `dy`, `x` [m, d], `w` [d], `inverse` [m]; returns `dx` [m, d] and `dw` [d].
-pub fn backward(dy: &[f32], x: &[f32], w: &[f32], inverse: &[f32], want_dw: bool) -> (Vec<f32>, Option<Vec<f32>>) {
+pub fn backward(
+    dy: &[f32],
+    x: &[f32],
+    w: &[f32],
+    inverse: &[f32],
+    want_dw: bool,
+) -> (Vec<f32>, Option<Vec<f32>>) {
     let d = w.len();
     let mut dx = vec![0.0; x.len()];
     let span = d * ROWS_PER_TASK;
-    let tasks = dx.par_chunks_mut(span).zip(dy.par_chunks(span)).zip(x.par_chunks(span)).zip(inverse.par_chunks(ROWS_PER_TASK));
+    let tasks = dx
+        .par_chunks_mut(span)
+        .zip(dy.par_chunks(span))
+        .zip(x.par_chunks(span))
+        .zip(inverse.par_chunks(ROWS_PER_TASK));
     // One partial sum per task, added up in task order, keeps the result the same on every run.
     let partial: Vec<Vec<f32>> = tasks
-        .map(|(((dx, dy), x), inverse)| vectorized(|| backward_rows(dx, dy, x, w, inverse, want_dw)))
+        .map(|(((dx, dy), x), inverse)| {
+            vectorized(|| backward_rows(dx, dy, x, w, inverse, want_dw))
+        })
         .collect();
     let dw = want_dw.then(|| {
         let mut total = vec![0.0; d];
@@ -54,11 +69,22 @@ pub fn backward(dy: &[f32], x: &[f32], w: &[f32], inverse: &[f32], want_dw: bool
 }
 
 #[inline(always)]
-fn backward_rows(dx: &mut [f32], dy: &[f32], x: &[f32], w: &[f32], inverse: &[f32], want_dw: bool) -> Vec<f32> {
+fn backward_rows(
+    dx: &mut [f32],
+    dy: &[f32],
+    x: &[f32],
+    w: &[f32],
+    inverse: &[f32],
+    want_dw: bool,
+) -> Vec<f32> {
     let d = w.len();
     let mut dw = vec![0.0; if want_dw { d } else { 0 }];
     let mut scaled = vec![0.0; d];
-    let rows = dx.chunks_exact_mut(d).zip(dy.chunks_exact(d)).zip(x.chunks_exact(d)).zip(inverse);
+    let rows = dx
+        .chunks_exact_mut(d)
+        .zip(dy.chunks_exact(d))
+        .zip(x.chunks_exact(d))
+        .zip(inverse);
     for (((dx, dy), x), r) in rows {
         for ((s, dy), w) in scaled.iter_mut().zip(dy).zip(w) {
             *s = dy * w;

@@ -19,9 +19,17 @@ impl Table {
     /// Tabulates `frequencies` (one per pair) for positions `0..length`.
     pub fn new(frequencies: &[f64], length: usize) -> Self {
         let angle = |p: usize| frequencies.iter().map(move |f| p as f64 * f);
-        let cos = (0..length).flat_map(|p| angle(p).map(|a| a.cos() as f32)).collect();
-        let sin = (0..length).flat_map(|p| angle(p).map(|a| a.sin() as f32)).collect();
-        Self { half: frequencies.len(), cos, sin }
+        let cos = (0..length)
+            .flat_map(|p| angle(p).map(|a| a.cos() as f32))
+            .collect();
+        let sin = (0..length)
+            .flat_map(|p| angle(p).map(|a| a.sin() as f32))
+            .collect();
+        Self {
+            half: frequencies.len(),
+            cos,
+            sin,
+        }
     }
 
     /// Number of positions.
@@ -59,22 +67,24 @@ pub enum Turn {
 /// When a position lies outside the table.
 pub fn apply(x: &mut [f32], width: usize, positions: &[u32], table: &Table, turn: Turn) {
     let half = table.half;
-    x.par_chunks_mut(width * ROWS_PER_TASK).zip(positions.par_chunks(ROWS_PER_TASK)).for_each(|(x, positions)| {
-        vectorized(|| {
-            for (row, position) in x.chunks_exact_mut(width).zip(positions) {
-                let (cos, sin) = table.row(*position as usize);
-                let sign = if turn == Turn::Forward { 1.0 } else { -1.0 };
-                for head in row.chunks_exact_mut(2 * half) {
-                    let (low, high) = head.split_at_mut(half);
-                    for (((a, b), c), s) in low.iter_mut().zip(high).zip(cos).zip(sin) {
-                        let (x, y, s) = (*a, *b, s * sign);
-                        *a = x * c - y * s;
-                        *b = y * c + x * s;
+    x.par_chunks_mut(width * ROWS_PER_TASK)
+        .zip(positions.par_chunks(ROWS_PER_TASK))
+        .for_each(|(x, positions)| {
+            vectorized(|| {
+                for (row, position) in x.chunks_exact_mut(width).zip(positions) {
+                    let (cos, sin) = table.row(*position as usize);
+                    let sign = if turn == Turn::Forward { 1.0 } else { -1.0 };
+                    for head in row.chunks_exact_mut(2 * half) {
+                        let (low, high) = head.split_at_mut(half);
+                        for (((a, b), c), s) in low.iter_mut().zip(high).zip(cos).zip(sin) {
+                            let (x, y, s) = (*a, *b, s * sign);
+                            *a = x * c - y * s;
+                            *b = y * c + x * s;
+                        }
                     }
                 }
-            }
+            });
         });
-    });
 }
 
 #[cfg(test)]

@@ -12,13 +12,16 @@ const SPAN: usize = 16 * 1024;
 /// `g`, `u` and the result [m, f].
 pub fn forward(g: &[f32], u: &[f32]) -> Vec<f32> {
     let mut h = vec![0.0; g.len()];
-    h.par_chunks_mut(SPAN).zip(g.par_chunks(SPAN)).zip(u.par_chunks(SPAN)).for_each(|((h, g), u)| {
-        vectorized(|| {
-            for ((h, g), u) in h.iter_mut().zip(g).zip(u) {
-                *h = g / (1.0 + exp(-g)) * u;
-            }
+    h.par_chunks_mut(SPAN)
+        .zip(g.par_chunks(SPAN))
+        .zip(u.par_chunks(SPAN))
+        .for_each(|((h, g), u)| {
+            vectorized(|| {
+                for ((h, g), u) in h.iter_mut().zip(g).zip(u) {
+                    *h = g / (1.0 + exp(-g)) * u;
+                }
+            });
         });
-    });
     h
 }
 
@@ -31,15 +34,19 @@ pub fn forward(g: &[f32], u: &[f32]) -> Vec<f32> {
 pub fn backward(dh: &[f32], g: &[f32], u: &[f32]) -> (Vec<f32>, Vec<f32>) {
     let (mut dg, mut du) = (vec![0.0; g.len()], vec![0.0; g.len()]);
     let outputs = dg.par_chunks_mut(SPAN).zip(du.par_chunks_mut(SPAN));
-    outputs.zip(dh.par_chunks(SPAN)).zip(g.par_chunks(SPAN)).zip(u.par_chunks(SPAN)).for_each(|((((dg, du), dh), g), u)| {
-        vectorized(|| {
-            for ((((dg, du), dh), g), u) in dg.iter_mut().zip(du).zip(dh).zip(g).zip(u) {
-                let s = 1.0 / (1.0 + exp(-g));
-                *du = dh * g * s;
-                *dg = dh * u * s * (1.0 + g * (1.0 - s));
-            }
+    outputs
+        .zip(dh.par_chunks(SPAN))
+        .zip(g.par_chunks(SPAN))
+        .zip(u.par_chunks(SPAN))
+        .for_each(|((((dg, du), dh), g), u)| {
+            vectorized(|| {
+                for ((((dg, du), dh), g), u) in dg.iter_mut().zip(du).zip(dh).zip(g).zip(u) {
+                    let s = 1.0 / (1.0 + exp(-g));
+                    *du = dh * g * s;
+                    *dg = dh * u * s * (1.0 + g * (1.0 - s));
+                }
+            });
         });
-    });
     (dg, du)
 }
 

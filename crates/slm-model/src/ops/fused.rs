@@ -12,12 +12,21 @@ use crate::kernels::rope::{self, Turn};
 use crate::kernels::{norm, swiglu};
 
 /// A new float tensor on the device of `like`.
-pub(super) fn primitive<B: Backend>(values: Vec<f32>, shape: &[usize], like: &B::FloatTensorPrimitive) -> B::FloatTensorPrimitive {
-    B::float_from_data(TensorData::new(values, shape.to_vec()), &B::float_device(like))
+pub(super) fn primitive<B: Backend>(
+    values: Vec<f32>,
+    shape: &[usize],
+    like: &B::FloatTensorPrimitive,
+) -> B::FloatTensorPrimitive {
+    B::float_from_data(
+        TensorData::new(values, shape.to_vec()),
+        &B::float_device(like),
+    )
 }
 
 /// Wraps a primitive.
-pub(super) fn tensor<B: Backend, const D: usize>(primitive: B::FloatTensorPrimitive) -> Tensor<B, D> {
+pub(super) fn tensor<B: Backend, const D: usize>(
+    primitive: B::FloatTensorPrimitive,
+) -> Tensor<B, D> {
     Tensor::from_primitive(TensorPrimitive::Float(primitive))
 }
 
@@ -33,18 +42,45 @@ pub(super) struct Attended {
 pub(super) fn attend(q: &[f32], k: &[f32], v: &[f32], context: &AttentionContext) -> Attended {
     let (mut q, mut k) = (q.to_vec(), k.to_vec());
     let positions = &context.packing.positions;
-    rope::apply(&mut q, context.heads.query_width(), positions, &context.rope, Turn::Forward);
-    rope::apply(&mut k, context.heads.key_value_width(), positions, &context.rope, Turn::Forward);
+    rope::apply(
+        &mut q,
+        context.heads.query_width(),
+        positions,
+        &context.rope,
+        Turn::Forward,
+    );
+    rope::apply(
+        &mut k,
+        context.heads.key_value_width(),
+        positions,
+        &context.rope,
+        Turn::Forward,
+    );
     let (o, lse) = attention::forward(&q, &k, v, &context.packing.bounds, context.heads);
     Attended { q, k, o, lse }
 }
 
 /// `(x W^T + scale (x A^T) B^T, x A^T)`.
-pub(super) fn lora_forward(x: &[f32], w: &[f32], a: &[f32], b: &[f32], dims: LoraDims, scale: f32) -> (Vec<f32>, Vec<f32>) {
+pub(super) fn lora_forward(
+    x: &[f32],
+    w: &[f32],
+    a: &[f32],
+    b: &[f32],
+    dims: LoraDims,
+    scale: f32,
+) -> (Vec<f32>, Vec<f32>) {
     let LoraDims { m, k, n, rank } = dims;
     let low = gemm::linear(x, a, m, k, rank);
     let mut y = gemm::linear(x, w, m, k, n);
-    product(&mut y, n, View::new(&low, m, rank), View::new(b, n, rank).t(), Write::Add, scale, Threads::All);
+    product(
+        &mut y,
+        n,
+        View::new(&low, m, rank),
+        View::new(b, n, rank).t(),
+        Write::Add,
+        scale,
+        Threads::All,
+    );
     (y, low)
 }
 
@@ -70,7 +106,9 @@ impl DecoderBackend for Flex {
     const FUSED: bool = true;
 
     fn host(tensor: &Self::FloatTensorPrimitive) -> &[f32] {
-        tensor.as_slice().expect("the decoder's tensors are contiguous f32")
+        tensor
+            .as_slice()
+            .expect("the decoder's tensors are contiguous f32")
     }
 
     fn rms_norm(x: Tensor<Self, 2>, w: Tensor<Self, 1>, epsilon: f64) -> Tensor<Self, 2> {
@@ -87,15 +125,33 @@ impl DecoderBackend for Flex {
         tensor(primitive::<Self>(y, &[m, n], &x))
     }
 
-    fn lora_linear(x: Tensor<Self, 2>, w: Tensor<Self, 2>, a: Tensor<Self, 2>, b: Tensor<Self, 2>, scale: f64) -> Tensor<Self, 2> {
+    fn lora_linear(
+        x: Tensor<Self, 2>,
+        w: Tensor<Self, 2>,
+        a: Tensor<Self, 2>,
+        b: Tensor<Self, 2>,
+        scale: f64,
+    ) -> Tensor<Self, 2> {
         let ([m, k], [n, _], [rank, _]) = (x.dims(), w.dims(), a.dims());
         let [x, w, a, b] = [x, w, a, b].map(|t| t.into_primitive().tensor());
         let dims = LoraDims { m, k, n, rank };
-        let (y, _) = lora_forward(Self::host(&x), Self::host(&w), Self::host(&a), Self::host(&b), dims, scale as f32);
+        let (y, _) = lora_forward(
+            Self::host(&x),
+            Self::host(&w),
+            Self::host(&a),
+            Self::host(&b),
+            dims,
+            scale as f32,
+        );
         tensor(primitive::<Self>(y, &[m, n], &x))
     }
 
-    fn packed_attention(q: Tensor<Self, 2>, k: Tensor<Self, 2>, v: Tensor<Self, 2>, context: &AttentionContext) -> Tensor<Self, 2> {
+    fn packed_attention(
+        q: Tensor<Self, 2>,
+        k: Tensor<Self, 2>,
+        v: Tensor<Self, 2>,
+        context: &AttentionContext,
+    ) -> Tensor<Self, 2> {
         let shape = q.dims();
         let [q, k, v] = [q, k, v].map(|t| t.into_primitive().tensor());
         let attended = attend(Self::host(&q), Self::host(&k), Self::host(&v), context);
@@ -105,24 +161,49 @@ impl DecoderBackend for Flex {
     fn swiglu(gate: Tensor<Self, 2>, up: Tensor<Self, 2>) -> Tensor<Self, 2> {
         let shape = gate.dims();
         let (gate, up) = (gate.into_primitive().tensor(), up.into_primitive().tensor());
-        tensor(primitive::<Self>(swiglu::forward(Self::host(&gate), Self::host(&up)), &shape, &gate))
+        tensor(primitive::<Self>(
+            swiglu::forward(Self::host(&gate), Self::host(&up)),
+            &shape,
+            &gate,
+        ))
     }
 
     fn embed(w: Tensor<Self, 2>, tokens: &[u32]) -> Tensor<Self, 2> {
         let d = w.dims()[1];
         let w = w.into_primitive().tensor();
-        tensor(primitive::<Self>(gather(Self::host(&w), d, tokens), &[tokens.len(), d], &w))
+        tensor(primitive::<Self>(
+            gather(Self::host(&w), d, tokens),
+            &[tokens.len(), d],
+            &w,
+        ))
     }
 
     fn select_rows(x: Tensor<Self, 2>, rows: &[u32]) -> Tensor<Self, 2> {
         Self::embed(x, rows)
     }
 
-    fn cross_entropy(hidden: Tensor<Self, 2>, w: Tensor<Self, 2>, labels: &Labels) -> Tensor<Self, 1> {
+    fn cross_entropy(
+        hidden: Tensor<Self, 2>,
+        w: Tensor<Self, 2>,
+        labels: &Labels,
+    ) -> Tensor<Self, 1> {
         let d = hidden.dims()[1];
-        let (h, w) = (hidden.into_primitive().tensor(), w.into_primitive().tensor());
-        let want = Want { hidden: false, head: false };
-        let outcome = forward_backward(Self::host(&h), Self::host(&w), d, &labels.tokens, &labels.weights, want);
+        let (h, w) = (
+            hidden.into_primitive().tensor(),
+            w.into_primitive().tensor(),
+        );
+        let want = Want {
+            hidden: false,
+            head: false,
+        };
+        let outcome = forward_backward(
+            Self::host(&h),
+            Self::host(&w),
+            d,
+            &labels.tokens,
+            &labels.weights,
+            want,
+        );
         tensor(primitive::<Self>(vec![outcome.loss as f32], &[1], &h))
     }
 }

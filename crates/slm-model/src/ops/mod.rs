@@ -91,7 +91,13 @@ pub trait DecoderBackend: Backend {
     ///
     /// # Shapes
     /// `x` [m, in], `w` [out, in], `a` [rank, in], `b` [out, rank].
-    fn lora_linear(x: Tensor<Self, 2>, w: Tensor<Self, 2>, a: Tensor<Self, 2>, b: Tensor<Self, 2>, scale: f64) -> Tensor<Self, 2> {
+    fn lora_linear(
+        x: Tensor<Self, 2>,
+        w: Tensor<Self, 2>,
+        a: Tensor<Self, 2>,
+        b: Tensor<Self, 2>,
+        scale: f64,
+    ) -> Tensor<Self, 2> {
         composed::lora_linear(x, w, a, b, scale)
     }
 
@@ -99,7 +105,12 @@ pub trait DecoderBackend: Backend {
     ///
     /// # Shapes
     /// `q` [m, query width], `k`, `v` [m, key width]; result as `q`.
-    fn packed_attention(q: Tensor<Self, 2>, k: Tensor<Self, 2>, v: Tensor<Self, 2>, context: &AttentionContext) -> Tensor<Self, 2> {
+    fn packed_attention(
+        q: Tensor<Self, 2>,
+        k: Tensor<Self, 2>,
+        v: Tensor<Self, 2>,
+        context: &AttentionContext,
+    ) -> Tensor<Self, 2> {
         composed::attention(q, k, v, context)
     }
 
@@ -131,7 +142,11 @@ pub trait DecoderBackend: Backend {
     ///
     /// # Shapes
     /// `hidden` [m, d], `w` [v, d]; result [1].
-    fn cross_entropy(hidden: Tensor<Self, 2>, w: Tensor<Self, 2>, labels: &Labels) -> Tensor<Self, 1> {
+    fn cross_entropy(
+        hidden: Tensor<Self, 2>,
+        w: Tensor<Self, 2>,
+        labels: &Labels,
+    ) -> Tensor<Self, 1> {
         composed::cross_entropy(hidden, w, labels)
     }
 }

@@ -41,7 +41,13 @@ impl<B: DecoderBackend> Backward<B, 2> for RmsNormNode {
         let dy = grads.consume::<B>(&ops.node);
         let (x, w, inverse, shape) = ops.state;
         let [x_node, w_node] = ops.parents;
-        let (dx, dw) = norm::backward(B::host(&dy), B::host(&x), B::host(&w), &inverse, w_node.is_some());
+        let (dx, dw) = norm::backward(
+            B::host(&dy),
+            B::host(&x),
+            B::host(&w),
+            &inverse,
+            w_node.is_some(),
+        );
         if let Some(node) = x_node {
             grads.register::<B>(node.id, primitive::<B>(dx, &shape, &x));
         }
@@ -98,22 +104,52 @@ impl<B: DecoderBackend> Backward<B, 4> for LoraNode {
         let [x_node, w_node, a_node, b_node] = ops.parents;
         let (dy_host, x) = (B::host(&dy), B::host(&state.x));
         let mut d_low = vec![0.0; m * rank];
-        product(&mut d_low, rank, View::new(dy_host, m, n), View::new(B::host(&state.b), n, rank), Write::Set, state.scale, Threads::All);
+        product(
+            &mut d_low,
+            rank,
+            View::new(dy_host, m, n),
+            View::new(B::host(&state.b), n, rank),
+            Write::Set,
+            state.scale,
+            Threads::All,
+        );
         if let Some(node) = x_node {
             let mut dx = gemm::linear_dx(dy_host, B::host(&state.w), m, k, n);
-            product(&mut dx, k, View::new(&d_low, m, rank), View::new(B::host(&state.a), rank, k), Write::Add, 1.0, Threads::All);
+            product(
+                &mut dx,
+                k,
+                View::new(&d_low, m, rank),
+                View::new(B::host(&state.a), rank, k),
+                Write::Add,
+                1.0,
+                Threads::All,
+            );
             grads.register::<B>(node.id, primitive::<B>(dx, &[m, k], &dy));
         }
         if let Some(node) = a_node {
-            grads.register::<B>(node.id, primitive::<B>(gemm::linear_dw(&d_low, x, m, k, rank), &[rank, k], &dy));
+            grads.register::<B>(
+                node.id,
+                primitive::<B>(gemm::linear_dw(&d_low, x, m, k, rank), &[rank, k], &dy),
+            );
         }
         if let Some(node) = b_node {
             let mut db = vec![0.0; n * rank];
-            product(&mut db, rank, View::new(dy_host, m, n).t(), View::new(B::host(&state.low), m, rank), Write::Set, state.scale, Threads::All);
+            product(
+                &mut db,
+                rank,
+                View::new(dy_host, m, n).t(),
+                View::new(B::host(&state.low), m, rank),
+                Write::Set,
+                state.scale,
+                Threads::All,
+            );
             grads.register::<B>(node.id, primitive::<B>(db, &[n, rank], &dy));
         }
         if let Some(node) = w_node {
-            grads.register::<B>(node.id, primitive::<B>(gemm::linear_dw(dy_host, x, m, k, n), &[n, k], &dy));
+            grads.register::<B>(
+                node.id,
+                primitive::<B>(gemm::linear_dw(dy_host, x, m, k, n), &[n, k], &dy),
+            );
         }
     }
 }
@@ -134,14 +170,44 @@ impl<B: DecoderBackend> Backward<B, 3> for AttentionNode {
 
     fn backward(self, ops: Ops<Self::State, 3>, grads: &mut Gradients, _: &mut Checkpointer) {
         let dy = grads.consume::<B>(&ops.node);
-        let AttentionState { rotated, v, o, context } = ops.state;
+        let AttentionState {
+            rotated,
+            v,
+            o,
+            context,
+        } = ops.state;
         let (q, k, lse) = &*rotated;
         let (packing, heads) = (&context.packing, context.heads);
-        let (mut dq, mut dk, dv) = attention::backward(B::host(&dy), q, k, B::host(&v), B::host(&o), lse, &packing.bounds, heads);
-        rope::apply(&mut dq, heads.query_width(), &packing.positions, &context.rope, Turn::Inverse);
-        rope::apply(&mut dk, heads.key_value_width(), &packing.positions, &context.rope, Turn::Inverse);
+        let (mut dq, mut dk, dv) = attention::backward(
+            B::host(&dy),
+            q,
+            k,
+            B::host(&v),
+            B::host(&o),
+            lse,
+            &packing.bounds,
+            heads,
+        );
+        rope::apply(
+            &mut dq,
+            heads.query_width(),
+            &packing.positions,
+            &context.rope,
+            Turn::Inverse,
+        );
+        rope::apply(
+            &mut dk,
+            heads.key_value_width(),
+            &packing.positions,
+            &context.rope,
+            Turn::Inverse,
+        );
         let m = packing.positions.len();
-        let widths = [heads.query_width(), heads.key_value_width(), heads.key_value_width()];
+        let widths = [
+            heads.query_width(),
+            heads.key_value_width(),
+            heads.key_value_width(),
+        ];
         for ((node, gradient), width) in ops.parents.into_iter().zip([dq, dk, dv]).zip(widths) {
             if let Some(node) = node {
                 grads.register::<B>(node.id, primitive::<B>(gradient, &[m, width], &dy));
@@ -201,7 +267,11 @@ impl<B: DecoderBackend> Backward<B, 2> for CrossEntropyNode {
         let (d_hidden, d_head) = ops.state;
         for (node, gradient) in ops.parents.into_iter().zip([d_hidden, d_head]) {
             if let (Some(node), Some(gradient)) = (node, gradient) {
-                let scaled = if factor == 1.0 { gradient } else { B::float_mul_scalar(gradient, factor.into()) };
+                let scaled = if factor == 1.0 {
+                    gradient
+                } else {
+                    B::float_mul_scalar(gradient, factor.into())
+                };
                 grads.register::<B>(node.id, scaled);
             }
         }
@@ -215,9 +285,16 @@ impl<B: DecoderBackend, C: CheckpointStrategy> DecoderBackend for Autodiff<B, C>
         }
         let shape = x.dims();
         let (x, w) = (x.into_primitive().tensor(), w.into_primitive().tensor());
-        let (y, inverse) = norm::forward(B::host(&x.primitive), B::host(&w.primitive), epsilon as f32);
+        let (y, inverse) =
+            norm::forward(B::host(&x.primitive), B::host(&w.primitive), epsilon as f32);
         let y = primitive::<B>(y, &shape, &x.primitive);
-        node!(RmsNormNode, C, [x, w], (x.primitive, w.primitive, Arc::new(inverse), shape), y)
+        node!(
+            RmsNormNode,
+            C,
+            [x, w],
+            (x.primitive, w.primitive, Arc::new(inverse), shape),
+            y
+        )
     }
 
     fn linear_rows(x: Tensor<Self, 2>, w: Tensor<Self, 2>) -> Tensor<Self, 2> {
@@ -226,35 +303,75 @@ impl<B: DecoderBackend, C: CheckpointStrategy> DecoderBackend for Autodiff<B, C>
         }
         let ([m, k], [n, _]) = (x.dims(), w.dims());
         let (x, w) = (x.into_primitive().tensor(), w.into_primitive().tensor());
-        let y = primitive::<B>(gemm::linear(B::host(&x.primitive), B::host(&w.primitive), m, k, n), &[m, n], &x.primitive);
+        let y = primitive::<B>(
+            gemm::linear(B::host(&x.primitive), B::host(&w.primitive), m, k, n),
+            &[m, n],
+            &x.primitive,
+        );
         let kept = w.is_tracked().then(|| x.primitive.clone());
         node!(LinearNode, C, [x, w], (kept, w.primitive, [m, k, n]), y)
     }
 
-    fn lora_linear(x: Tensor<Self, 2>, w: Tensor<Self, 2>, a: Tensor<Self, 2>, b: Tensor<Self, 2>, scale: f64) -> Tensor<Self, 2> {
+    fn lora_linear(
+        x: Tensor<Self, 2>,
+        w: Tensor<Self, 2>,
+        a: Tensor<Self, 2>,
+        b: Tensor<Self, 2>,
+        scale: f64,
+    ) -> Tensor<Self, 2> {
         if !B::FUSED {
             return composed::lora_linear(x, w, a, b, scale);
         }
         let ([m, k], [n, _], [rank, _]) = (x.dims(), w.dims(), a.dims());
         let [x, w, a, b] = [x, w, a, b].map(|t| t.into_primitive().tensor());
         let dims = LoraDims { m, k, n, rank };
-        let (y, low) = lora_forward(B::host(&x.primitive), B::host(&w.primitive), B::host(&a.primitive), B::host(&b.primitive), dims, scale as f32);
+        let (y, low) = lora_forward(
+            B::host(&x.primitive),
+            B::host(&w.primitive),
+            B::host(&a.primitive),
+            B::host(&b.primitive),
+            dims,
+            scale as f32,
+        );
         let y = primitive::<B>(y, &[m, n], &x.primitive);
         let low = primitive::<B>(low, &[m, rank], &x.primitive);
-        let state = LoraState { x: x.primitive.clone(), w: w.primitive.clone(), a: a.primitive.clone(), b: b.primitive.clone(), low, dims, scale: scale as f32 };
+        let state = LoraState {
+            x: x.primitive.clone(),
+            w: w.primitive.clone(),
+            a: a.primitive.clone(),
+            b: b.primitive.clone(),
+            low,
+            dims,
+            scale: scale as f32,
+        };
         node!(LoraNode, C, [x, w, a, b], state, y)
     }
 
-    fn packed_attention(q: Tensor<Self, 2>, k: Tensor<Self, 2>, v: Tensor<Self, 2>, context: &AttentionContext) -> Tensor<Self, 2> {
+    fn packed_attention(
+        q: Tensor<Self, 2>,
+        k: Tensor<Self, 2>,
+        v: Tensor<Self, 2>,
+        context: &AttentionContext,
+    ) -> Tensor<Self, 2> {
         if !B::FUSED {
             return composed::attention(q, k, v, context);
         }
         let shape = q.dims();
         let [q, k, v] = [q, k, v].map(|t| t.into_primitive().tensor());
-        let attended = attend(B::host(&q.primitive), B::host(&k.primitive), B::host(&v.primitive), context);
+        let attended = attend(
+            B::host(&q.primitive),
+            B::host(&k.primitive),
+            B::host(&v.primitive),
+            context,
+        );
         let o = primitive::<B>(attended.o, &shape, &q.primitive);
         let rotated = Arc::new((attended.q, attended.k, attended.lse));
-        let state = AttentionState { rotated, v: v.primitive.clone(), o: o.clone(), context: context.clone() };
+        let state = AttentionState {
+            rotated,
+            v: v.primitive.clone(),
+            o: o.clone(),
+            context: context.clone(),
+        };
         node!(AttentionNode, C, [q, k, v], state, o)
     }
 
@@ -264,8 +381,18 @@ impl<B: DecoderBackend, C: CheckpointStrategy> DecoderBackend for Autodiff<B, C>
         }
         let shape = gate.dims();
         let (gate, up) = (gate.into_primitive().tensor(), up.into_primitive().tensor());
-        let h = primitive::<B>(swiglu::forward(B::host(&gate.primitive), B::host(&up.primitive)), &shape, &gate.primitive);
-        node!(SwigluNode, C, [gate, up], (gate.primitive, up.primitive, shape), h)
+        let h = primitive::<B>(
+            swiglu::forward(B::host(&gate.primitive), B::host(&up.primitive)),
+            &shape,
+            &gate.primitive,
+        );
+        node!(
+            SwigluNode,
+            C,
+            [gate, up],
+            (gate.primitive, up.primitive, shape),
+            h
+        )
     }
 
     fn embed(w: Tensor<Self, 2>, tokens: &[u32]) -> Tensor<Self, 2> {
@@ -274,25 +401,56 @@ impl<B: DecoderBackend, C: CheckpointStrategy> DecoderBackend for Autodiff<B, C>
         }
         let [count, d] = w.dims();
         let w = w.into_primitive().tensor();
-        let y = primitive::<B>(gather(B::host(&w.primitive), d, tokens), &[tokens.len(), d], &w.primitive);
-        node!(GatherNode, C, [w], (Arc::new(tokens.to_vec()), [count, d]), y)
+        let y = primitive::<B>(
+            gather(B::host(&w.primitive), d, tokens),
+            &[tokens.len(), d],
+            &w.primitive,
+        );
+        node!(
+            GatherNode,
+            C,
+            [w],
+            (Arc::new(tokens.to_vec()), [count, d]),
+            y
+        )
     }
 
     fn select_rows(x: Tensor<Self, 2>, rows: &[u32]) -> Tensor<Self, 2> {
         Self::embed(x, rows)
     }
 
-    fn cross_entropy(hidden: Tensor<Self, 2>, w: Tensor<Self, 2>, labels: &Labels) -> Tensor<Self, 1> {
+    fn cross_entropy(
+        hidden: Tensor<Self, 2>,
+        w: Tensor<Self, 2>,
+        labels: &Labels,
+    ) -> Tensor<Self, 1> {
         if !B::FUSED {
             return composed::cross_entropy(hidden, w, labels);
         }
         let ([m, d], [v, _]) = (hidden.dims(), w.dims());
-        let (h, w) = (hidden.into_primitive().tensor(), w.into_primitive().tensor());
-        let want = Want { hidden: h.is_tracked(), head: w.is_tracked() };
-        let outcome = forward_backward(B::host(&h.primitive), B::host(&w.primitive), d, &labels.tokens, &labels.weights, want);
+        let (h, w) = (
+            hidden.into_primitive().tensor(),
+            w.into_primitive().tensor(),
+        );
+        let want = Want {
+            hidden: h.is_tracked(),
+            head: w.is_tracked(),
+        };
+        let outcome = forward_backward(
+            B::host(&h.primitive),
+            B::host(&w.primitive),
+            d,
+            &labels.tokens,
+            &labels.weights,
+            want,
+        );
         let loss = primitive::<B>(vec![outcome.loss as f32], &[1], &h.primitive);
-        let d_hidden = outcome.d_hidden.map(|g| primitive::<B>(g, &[m, d], &h.primitive));
-        let d_head = outcome.d_head.map(|g| primitive::<B>(g, &[v, d], &h.primitive));
+        let d_hidden = outcome
+            .d_hidden
+            .map(|g| primitive::<B>(g, &[m, d], &h.primitive));
+        let d_head = outcome
+            .d_head
+            .map(|g| primitive::<B>(g, &[v, d], &h.primitive));
         node!(CrossEntropyNode, C, [h, w], (d_hidden, d_head), loss)
     }
 }

@@ -13,13 +13,20 @@ use crate::kernels::testing::random;
 /// A leaf tensor with gradient.
 fn leaf<B: DecoderBackend, const D: usize>(seed: u64, shape: [usize; D]) -> Tensor<Autodiff<B>, D> {
     let count = shape.iter().product();
-    Tensor::from_data(TensorData::new(random(seed, count), shape), &Default::default()).require_grad()
+    Tensor::from_data(
+        TensorData::new(random(seed, count), shape),
+        &Default::default(),
+    )
+    .require_grad()
 }
 
 type Run = Vec<TensorData>;
 
 /// Value of `f`, and gradients of a weighted sum of it towards each input.
-fn run2<B: DecoderBackend, const N: usize>(shapes: [[usize; 2]; N], f: impl Fn([Tensor<Autodiff<B>, 2>; N]) -> Tensor<Autodiff<B>, 2>) -> Run {
+fn run2<B: DecoderBackend, const N: usize>(
+    shapes: [[usize; 2]; N],
+    f: impl Fn([Tensor<Autodiff<B>, 2>; N]) -> Tensor<Autodiff<B>, 2>,
+) -> Run {
     let mut seed = 10;
     let inputs = shapes.map(|shape| {
         seed += 1;
@@ -29,7 +36,11 @@ fn run2<B: DecoderBackend, const N: usize>(shapes: [[usize; 2]; N], f: impl Fn([
     let weight = leaf::<B, 2>(99, y.dims()).detach();
     let grads = (y.clone() * weight).sum().backward();
     let mut out = vec![y.into_data()];
-    out.extend(inputs.iter().map(|x| x.grad(&grads).expect("every input has a gradient").into_data()));
+    out.extend(inputs.iter().map(|x| {
+        x.grad(&grads)
+            .expect("every input has a gradient")
+            .into_data()
+    }));
     out
 }
 
@@ -53,19 +64,26 @@ macro_rules! compare {
 #[test]
 fn rms_norm() {
     compare!([[70, 12]], |[x], B| {
-        let w = Tensor::<Autodiff<B>, 1>::from_data(TensorData::new(random(5, 12), [12]), &Default::default());
+        let w = Tensor::<Autodiff<B>, 1>::from_data(
+            TensorData::new(random(5, 12), [12]),
+            &Default::default(),
+        );
         Autodiff::<B>::rms_norm(x, w, 1e-5)
     });
 }
 
 #[test]
 fn linear() {
-    compare!([[9, 5], [7, 5]], |[x, w], B| Autodiff::<B>::linear_rows(x, w));
+    compare!([[9, 5], [7, 5]], |[x, w], B| Autodiff::<B>::linear_rows(
+        x, w
+    ));
 }
 
 #[test]
 fn lora_linear() {
-    compare!([[9, 5], [7, 5], [2, 5], [7, 2]], |[x, w, a, b], B| Autodiff::<B>::lora_linear(x, w, a, b, 1.7));
+    compare!([[9, 5], [7, 5], [2, 5], [7, 2]], |[x, w, a, b], B| {
+        Autodiff::<B>::lora_linear(x, w, a, b, 1.7)
+    });
 }
 
 #[test]
@@ -81,21 +99,33 @@ fn embed() {
 fn context() -> AttentionContext {
     AttentionContext {
         packing: Arc::new(Packing::of_lengths(&[3, 70, 7])),
-        heads: Heads { query: 4, key_value: 2, width: 6, scale: 0.4 },
+        heads: Heads {
+            query: 4,
+            key_value: 2,
+            width: 6,
+            scale: 0.4,
+        },
         rope: Arc::new(Table::new(&[1.0, 0.2, 0.03], 80)),
     }
 }
 
 #[test]
 fn attention() {
-    compare!([[80, 24], [80, 12], [80, 12]], |[q, k, v], B| Autodiff::<B>::packed_attention(q, k, v, &context()));
+    compare!([[80, 24], [80, 12], [80, 12]], |[q, k, v], B| {
+        Autodiff::<B>::packed_attention(q, k, v, &context())
+    });
 }
 
 #[test]
 fn cross_entropy() {
     fn on<B: DecoderBackend>() -> Run {
-        let labels = Labels { tokens: vec![3, 0, 8], weights: vec![1.0, 0.25, 2.0] };
-        run2::<B, 2>([[3, 4], [9, 4]], |[h, w]| Autodiff::<B>::cross_entropy(h, w, &labels).reshape([1, 1]))
+        let labels = Labels {
+            tokens: vec![3, 0, 8],
+            weights: vec![1.0, 0.25, 2.0],
+        };
+        run2::<B, 2>([[3, 4], [9, 4]], |[h, w]| {
+            Autodiff::<B>::cross_entropy(h, w, &labels).reshape([1, 1])
+        })
     }
     same(on::<Flex>(), on::<NdArray>());
 }
