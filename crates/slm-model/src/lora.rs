@@ -90,6 +90,11 @@ impl LoraConfig {
         if value["peft_type"] != "LORA" {
             return Err(refuse("`peft_type` is not LORA"));
         }
+        for key in ["rank_pattern", "alpha_pattern"] {
+            if value[key].as_object().is_some_and(|pattern| !pattern.is_empty()) {
+                return Err(refuse(&format!("`{key}` is not supported")));
+            }
+        }
         for key in ["use_dora", "fan_in_fan_out"] {
             if value[key] == true {
                 return Err(refuse(&format!("`{key}: true` is not supported")));
