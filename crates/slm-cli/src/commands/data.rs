@@ -2,6 +2,7 @@
 //!
 //! Does not know how rows are made; that is slm-data's.
 
+mod corpus;
 mod generate;
 mod import;
 mod inspect;
@@ -25,6 +26,8 @@ pub struct Data {
 enum Action {
     /// Make rows from leaves, with the built-in teacher
     Generate(generate::Generate),
+    /// Write rows of the corpus that the base model is pre-trained on
+    Corpus(corpus::Corpus),
     /// Divide a dataset so that no test row has a sibling in training
     Split(split::Split),
     /// Turn a local copy of a public set into a dataset
@@ -38,6 +41,7 @@ impl Data {
     pub fn run(self, context: &Context) -> Result<()> {
         match self.action {
             Action::Generate(command) => command.run(context),
+            Action::Corpus(command) => command.run(context),
             Action::Split(command) => command.run(context),
             Action::Import(command) => command.run(context),
             Action::Inspect(command) => command.run(context),
