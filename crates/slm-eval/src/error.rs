@@ -95,10 +95,15 @@ pub enum EvalError {
 impl EvalError {
     /// Reading `path` failed.
     pub fn reading(path: &Path, source: std::io::Error) -> Self {
+        let hint = match source.kind() {
+            std::io::ErrorKind::InvalidData => "save it as UTF-8 text",
+            std::io::ErrorKind::NotFound => "check the path; it is taken from the current folder",
+            _ => "check that the file may be read",
+        };
         Self::Io {
             path: path.to_path_buf(),
             action: "reading",
-            hint: "check that the file exists and may be read",
+            hint,
             source,
         }
     }

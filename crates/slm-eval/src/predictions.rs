@@ -136,7 +136,7 @@ pub fn read(path: &Path) -> Result<Vec<Prediction>, EvalError> {
     let text = std::fs::read_to_string(path).map_err(|source| EvalError::reading(path, source))?;
     let mut predictions = Vec::new();
     let mut problems = Vec::new();
-    for (index, line) in text.lines().enumerate() {
+    for (index, line) in text.trim_start_matches('\u{feff}').lines().enumerate() {
         if line.trim().is_empty() {
             continue;
         }

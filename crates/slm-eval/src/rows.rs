@@ -100,7 +100,7 @@ pub fn load(path: &Path, task: &Task) -> Result<Vec<Row>, EvalError> {
     let mut problems = Vec::new();
     let mut seen: HashMap<String, usize> = HashMap::new();
     let mut schemas = HashSet::new();
-    for (index, line) in text.lines().enumerate() {
+    for (index, line) in text.trim_start_matches('\u{feff}').lines().enumerate() {
         if line.trim().is_empty() {
             continue;
         }

@@ -151,7 +151,10 @@ impl Metric {
                 OutputType::Text => add(&[Self::TokenF1]),
             }
         }
-        add(&[Self::ExactNormalized, Self::ExactRaw]);
+        add(&[Self::ExactNormalized]);
+        if rows.iter().any(|row| row.kind(task) != OutputType::Calls) {
+            add(&[Self::ExactRaw]);
+        }
         metrics
     }
 
@@ -159,7 +162,12 @@ impl Metric {
     pub fn tally(self, task: &Task, samples: &[Sample]) -> Tally {
         let json = |sample: &Sample| sample.kind == OutputType::Json;
         match self {
-            Self::ExactRaw => Tally::rights(samples, |_| true, exact::raw),
+            Self::ExactRaw => Tally::rights(
+                samples,
+                // A call's target lists allowed values; no output equals that.
+                |sample| sample.kind != OutputType::Calls,
+                exact::raw,
+            ),
             Self::ExactNormalized => Tally::rights(samples, |_| true, exact::normalized),
             Self::TokenF1 => Tally::means(samples, |_| true, token_f1::of_sample),
             Self::LabelMicroF1 => label::tally(task, samples, Score::MicroF1),

@@ -62,10 +62,21 @@ pub struct Embedded {
 struct Rows {
     /// Characters after which texts were cut; null when none were.
     cut: Option<usize>,
-    /// `[id, question, target, tags, answers]`, where an answer is 1 (right and
-    /// equal to the target) or `[right, cause, output, latency_ms]`.
-    rows: Vec<(String, String, String, Vec<String>, Vec<Value>)>,
+    /// The samples.
+    rows: Vec<Packed>,
 }
+
+/// `[id, question, target, tags, answers, latencies]`. An answer is 1 (right and
+/// equal to the target) or `[right, cause, output]`; latencies are in
+/// milliseconds, null where unknown, none at all where no system has any.
+type Packed = (
+    String,
+    String,
+    String,
+    Vec<String>,
+    Vec<Value>,
+    Vec<Option<f64>>,
+);
 
 /// The two data blocks of a report: results and samples, ready for a script element.
 pub(crate) fn blocks(
@@ -96,6 +107,7 @@ pub(crate) fn blocks(
                     shortened(&target_text, cut),
                     row.tags.clone(),
                     answers,
+                    latencies(row, systems),
                 )
             })
             .collect(),
@@ -126,8 +138,7 @@ fn answer(
         answer: Answer::read(task, row, prediction),
     };
     let right = metrics::is_right(&sample);
-    let latency = prediction.and_then(|prediction| prediction.latency_ms);
-    if right && sample.answer.raw == target_text && latency.is_none() {
+    if right && sample.answer.raw == target_text {
         return json!(1);
     }
     let mut output = shortened(&sample.answer.raw, cut);
@@ -135,11 +146,22 @@ fn answer(
         output = format!("{output}[error] {}", shortened(error, cut));
     }
     let cause = sample.answer.cause().map_or("", crate::answer::Cause::name);
-    let latency = latency.map(|latency| (latency * 1000.0).round() / 1000.0);
-    if right && sample.answer.raw == target_text {
-        return json!([1, "", Value::Null, latency]);
+    json!([u8::from(right), cause, output])
+}
+
+/// The latency of each system's answer, in steps of a thousandth below 1 ms and
+/// of a tenth above.
+fn latencies(row: &Row, systems: &[System]) -> Vec<Option<f64>> {
+    let latency = |system: &System| {
+        let latency = system.predictions.get(&row.id)?.latency_ms?;
+        let step = if latency < 1.0 { 1000.0 } else { 10.0 };
+        Some((latency * step).round() / step)
+    };
+    let latencies: Vec<Option<f64>> = systems.iter().map(latency).collect();
+    if latencies.iter().all(Option::is_none) {
+        return Vec::new();
     }
-    json!([u8::from(right), cause, output, latency])
+    latencies
 }
 
 /// The longest cut under which all texts stay within the budget.
@@ -201,16 +223,22 @@ pub fn extract(html: &str) -> Result<Embedded, EvalError> {
     let samples = rows
         .rows
         .into_iter()
-        .map(|(id, question, target, tags, answers)| SampleRow {
-            answers: answers
-                .iter()
-                .map(|one| read_answer(one, &target))
-                .collect(),
-            id,
-            question,
-            target,
-            tags,
-        })
+        .map(
+            |(id, question, target, tags, answers, latencies)| SampleRow {
+                answers: answers
+                    .iter()
+                    .enumerate()
+                    .map(|(system, one)| SampleAnswer {
+                        latency_ms: latencies.get(system).copied().flatten(),
+                        ..read_answer(one, &target)
+                    })
+                    .collect(),
+                id,
+                question,
+                target,
+                tags,
+            },
+        )
         .collect();
     Ok(Embedded { results, samples })
 }
@@ -229,7 +257,7 @@ fn read_answer(value: &Value, target: &str) -> SampleAnswer {
         right: value.get(0) == Some(&json!(1)),
         cause: text(1).unwrap_or_default().to_string(),
         output: text(2).unwrap_or(target).to_string(),
-        latency_ms: value.get(3).and_then(Value::as_f64),
+        latency_ms: None,
     }
 }
 

@@ -30,8 +30,9 @@
   }
   function answer(row, system) {
     var value = row[4][system];
-    if (value === 1) return { right: true, cause: "", output: row[2], latency: null };
-    return { right: value[0] === 1, cause: value[1], output: value[2] === null ? row[2] : value[2], latency: value[3] };
+    var latency = row[5].length ? row[5][system] : null;
+    if (value === 1) return { right: true, cause: "", output: row[2], latency: latency };
+    return { right: value[0] === 1, cause: value[1], output: value[2], latency: latency };
   }
 
   // ---- filters

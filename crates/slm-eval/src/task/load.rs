@@ -58,7 +58,7 @@ struct RawOutput {
     #[serde(rename = "type")]
     kind: String,
     #[serde(default)]
-    labels: Vec<String>,
+    labels: Vec<Value>,
     #[serde(default)]
     schema: Option<Value>,
 }
@@ -168,7 +168,7 @@ impl Faults<'_> {
             OutputType::Text
         });
         let mut labels: Vec<String> = Vec::new();
-        for label in raw.labels {
+        for label in raw.labels.iter().map(crate::rows::text_of) {
             if labels.contains(&label) {
                 let message = format!("the label `{label}` is declared twice");
                 self.add("labels", message, "remove one of them");
@@ -346,6 +346,8 @@ mod tests {
         assert_eq!(task.data, Path::new("evals/rows.jsonl"));
         assert_eq!(task.output.labels, ["a", "b"]);
         assert_eq!(task.metrics, [Metric::LabelMacroF1]);
+        let task = parse("name: t\ndata: d\noutput: {type: label, labels: [1, true, no]}\n");
+        assert_eq!(task.unwrap().output.labels, ["1", "true", "no"]);
     }
 
     #[test]

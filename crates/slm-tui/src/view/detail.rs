@@ -97,7 +97,7 @@ fn wrapped<'a>(parts: &[Part], width: usize, theme: &Theme) -> Vec<Line<'a>> {
     for part in parts {
         let (text, style) = match part {
             Part::Same(text) => (text, ratatui::style::Style::new()),
-            Part::Missing(text) => (text, theme.bad),
+            Part::Missing(text) => (text, theme.missing),
             Part::Added(text) => (text, theme.good),
         };
         let mut piece = String::new();

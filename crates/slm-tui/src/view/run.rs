@@ -19,7 +19,7 @@ pub(super) fn draw(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {
         return;
     };
     let [facts, loss, rate] = Layout::vertical([
-        Constraint::Length(3),
+        Constraint::Length(4),
         Constraint::Fill(3),
         Constraint::Fill(1),
     ])
@@ -42,13 +42,14 @@ fn standing<'a>(run: &Run, width: usize, theme: &Theme) -> Vec<Line<'a>> {
     let Some(last) = run.steps.last() else {
         return vec![Line::raw(""), Line::raw("no step yet")];
     };
-    let mut parts = vec![match run.planned {
+    let mut parts = Vec::new();
+    let place = match run.planned {
         Some(planned) => format!("step {:.0} of {planned:.0}", last.step),
         None => format!("step {:.0}", last.step),
-    }];
-    parts.push(format!("loss {:.4}", last.loss));
+    };
+    let mut losses = vec![format!("loss {:.4}", last.loss)];
     if let Some((_, loss)) = run.evaluations.last() {
-        parts.push(format!("validation {loss:.4}"));
+        losses.push(format!("validation {loss:.4}"));
     }
     if let Some(rate) = last.learning_rate {
         parts.push(format!("learning rate {rate:.2e}"));
@@ -66,7 +67,12 @@ fn standing<'a>(run: &Run, width: usize, theme: &Theme) -> Vec<Line<'a>> {
         .unwrap_or_default();
     vec![
         Line::raw(""),
-        Line::from(Span::styled(cut(&parts.join("  "), width), theme.accent)),
+        Line::from(vec![
+            Span::styled(place, theme.title),
+            Span::raw("  "),
+            Span::styled(cut(&losses.join("  "), width), theme.accent),
+        ]),
+        Line::raw(cut(&parts.join("  "), width)),
         Line::styled(cut(&note, width), theme.soft),
     ]
 }
@@ -110,7 +116,9 @@ fn curve(
     let (left, right) = range(|point| point.0);
     let (low, high) = range(|point| point.1);
     let margin = ((high - low) * 0.05).max(high.abs() * 1e-6).max(1e-12);
-    let (low, high) = (low - margin, high + margin);
+    // A margin must not suggest that losses or rates could be negative.
+    let floor = if low >= 0.0 { 0.0 } else { f64::NEG_INFINITY };
+    let (low, high) = ((low - margin).max(floor), high + margin);
     let mut sets = vec![
         Dataset::default()
             .name(name.to_string())

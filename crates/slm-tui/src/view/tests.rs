@@ -113,7 +113,7 @@ doors  2 samples, 2 systems
 
 
  exact_raw               0                                                    1
- base                    \u{b7}\u{b7}\u{b7}\u{b7}\u{b7}\u{2501}\u{2501}\u{2501}\u{2501}\u{2501}\u{25cf}\u{2501}\u{2501}\u{2501}\u{2501}\u{2501}\u{2501}";
+ base                    \u{b7}\u{b7}\u{b7}\u{b7}\u{b7}\u{2501}\u{2501}\u{2501}\u{2501}\u{2501}\u{2501}\u{25cf}\u{2501}\u{2501}\u{2501}\u{2501}\u{2501}\u{b7}";
     let frame = frame(&mut report());
     let start: String = frame.lines().take(11).collect::<Vec<_>>().join("\n");
     assert!(start.starts_with(expected), "\n{frame}");
@@ -191,7 +191,7 @@ fn a_run_draws_its_curves_and_where_it_stands() {
     let frame = frame(&mut app);
     assert!(
         frame.contains(
-            "step 50 of 100  loss 0.0800  learning rate 1.00e-3  1200 tokens/s  50 s left"
+            "step 50 of 100  loss 0.0800\n learning rate 1.00e-3  1200 tokens/s  50 s left"
         ),
         "\n{frame}"
     );

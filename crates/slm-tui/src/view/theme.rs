@@ -13,6 +13,7 @@ pub(super) struct Theme {
     pub selected: Style,
     pub good: Style,
     pub bad: Style,
+    pub missing: Style,
     pub accent: Style,
 }
 
@@ -33,7 +34,8 @@ impl Theme {
             head: plain.add_modifier(Modifier::UNDERLINED),
             selected: plain.add_modifier(Modifier::REVERSED),
             good: coloured(Color::Green, Modifier::UNDERLINED),
-            bad: coloured(Color::Red, Modifier::BOLD | Modifier::CROSSED_OUT),
+            bad: coloured(Color::Red, Modifier::BOLD),
+            missing: coloured(Color::Red, Modifier::BOLD).add_modifier(Modifier::CROSSED_OUT),
             accent: coloured(Color::Cyan, Modifier::BOLD),
         }
     }

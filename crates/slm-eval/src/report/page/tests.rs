@@ -79,6 +79,29 @@ fn what_went_in_comes_back() {
 }
 
 #[test]
+fn latencies_come_back_beside_the_answers() {
+    let task = Task::of_kind("t", OutputType::Text);
+    let row = |id: &str| Row {
+        id: id.into(),
+        target: json!("yes"),
+        ..Row::default()
+    };
+    let rows = [row("a"), row("b")];
+    let slow = Prediction {
+        latency_ms: Some(12.345),
+        ..Prediction::text("a", "yes")
+    };
+    let systems = [System {
+        predictions: Predictions::new([slow, Prediction::text("b", "yes")], &rows),
+        ..System::default()
+    }];
+    let results = score(&task, &rows, &systems, &Options::default());
+    let back = extract(&html(&results, &task, &rows, &systems)).unwrap();
+    assert_eq!(back.samples[0].answers[0].latency_ms, Some(12.3));
+    assert_eq!(back.samples[1].answers[0].latency_ms, None);
+}
+
+#[test]
 fn a_report_cut_in_half_is_told() {
     let (page, _) = report(&[Some("yes")]);
     let cut = page.find("slm-samples").unwrap() + 40;
