@@ -82,3 +82,20 @@ fn every_command_explains_itself() {
         place.slm(&[command, "--help"]).succeeds();
     }
 }
+
+#[test]
+fn a_terminal_view_says_what_it_cannot_show() {
+    let place = Place::new();
+    place.slm(&["tui"]).fails(
+        1,
+        "error: there is no report in `workspace/evals`\n\
+         hint: run a recipe that evaluates, or give the path of a report or a run\n",
+    );
+    let run = place.slm(&["tui", "none.html"]);
+    assert_eq!(run.code, 1);
+    assert!(
+        run.stderr.starts_with("error: ") && run.stderr.contains("none.html"),
+        "{}",
+        run.stderr
+    );
+}

@@ -21,7 +21,7 @@ fn a_missing_recipe() {
 #[test]
 fn a_malformed_recipe() {
     let place = Place::new();
-    place.write("recipe.yaml", "name: x\ntrain: [\n");
+    place.write("recipe.yaml", "name: x\ntrain: {rank: 4\n");
     let run = run_recipe(&place, &[]);
     assert_eq!(run.code, 1);
     assert!(

@@ -5,6 +5,7 @@ mod bad_input;
 mod data;
 mod eval;
 mod frontier;
+mod model;
 mod pipeline;
 mod repository;
 mod run;

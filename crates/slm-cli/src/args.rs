@@ -67,6 +67,8 @@ pub enum Command {
     Batch(commands::batch::Batch),
     /// Measure speed on random weights
     Bench(commands::bench::Bench),
+    /// Look at a report or a run
+    Tui(commands::tui::Tui),
     /// Show what this machine offers
     Doctor(commands::doctor::Doctor),
 }

@@ -109,18 +109,22 @@ pub fn describe(error: &anyhow::Error) -> (String, Option<String>, u8) {
     let mut exit = None;
     for cause in error.chain() {
         let text = cause.to_string();
-        let (text, own_hint) = match text.rsplit_once("\nhint: ") {
-            Some((text, hint)) => (text.to_owned(), Some(hint.to_owned())),
-            None => (text, None),
+        let own = cause.downcast_ref::<Failure>();
+        let text = match text.rsplit_once("\nhint: ") {
+            // The message of a failure with a hint of its own may quote other hints.
+            Some((text, quoted)) if own.is_none_or(|own| own.hint.is_none()) => {
+                hint = hint.or_else(|| Some(quoted.to_owned()));
+                text.to_owned()
+            }
+            _ => text,
         };
-        hint = hint.or(own_hint);
         if !message.ends_with(&text) {
             if !message.is_empty() {
                 message.push_str(": ");
             }
             message.push_str(&text);
         }
-        if let Some(failure) = cause.downcast_ref::<Failure>() {
+        if let Some(failure) = own {
             hint = hint.or_else(|| failure.hint.clone());
             exit = exit.or(Some(failure.exit));
         } else if let Some(error) = cause.downcast_ref::<io::Error>() {

@@ -66,6 +66,7 @@ fn run(command: Command, context: &Context) -> Result<()> {
         Command::Chat(command) => command.run(context),
         Command::Batch(command) => command.run(context),
         Command::Bench(command) => command.run(context),
+        Command::Tui(command) => command.run(context),
         Command::Doctor(command) => command.run(context),
     }
 }

@@ -11,6 +11,7 @@ pub mod model;
 pub mod quantize;
 pub mod run;
 pub mod taxonomy;
+pub mod tui;
 
 use slm_model::Device;
 

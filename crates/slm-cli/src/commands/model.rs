@@ -2,6 +2,8 @@
 //!
 //! Does not know how a checkpoint is read; that is slm-model's.
 
+mod verify;
+
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
@@ -28,6 +30,8 @@ enum Action {
     List,
     /// Read a model whole, check that its parts belong together, and describe it
     Inspect(Inspect),
+    /// Compare a checkpoint with what Hugging Face transformers and PEFT compute on it
+    Verify(verify::Verify),
     /// Merge an adapter into its base
     Merge(Merge),
 }
@@ -79,6 +83,7 @@ impl Models {
         match self.action {
             Action::List => list(context),
             Action::Inspect(inspect) => inspect.run(context),
+            Action::Verify(verify) => verify.run(context),
             Action::Merge(merge) => merge.run(context),
         }
     }

@@ -109,6 +109,12 @@ impl Problem {
             _ => text,
         };
         let (section, fault) = split_section(&text);
+        // serde names the Rust type; people know it as a section.
+        let fault = match fault.split_once(", expected struct ") {
+            Some((found, _)) => format!("{found}, expected a section"),
+            None => fault.to_owned(),
+        };
+        let fault = fault.as_str();
         for (label, noun) in [("unknown field `", "key"), ("unknown variant `", "value")] {
             if let Some(rest) = fault.strip_prefix(label) {
                 return Self::unknown(noun, section, rest);
@@ -221,6 +227,25 @@ mod tests {
         assert!(hint.unwrap().contains("`name=VALUE`"));
         let (message, _) = load_text("name: \"x\n", &[]).unwrap_err();
         assert!(message.starts_with("r.yaml:2:1: "), "{message}");
+    }
+
+    #[test]
+    fn the_recipes_that_come_with_the_project_are_recipes() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../recipes");
+        let mut count = 0;
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let recipe: Recipe = load(&path, &[]).unwrap_or_else(|e| panic!("{e:#}"));
+            let text = fs::read_to_string(&path).unwrap();
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            assert!(
+                text.contains(&format!(" recipes/{name}")),
+                "{name} lacks its command"
+            );
+            assert!(!recipe.name.is_empty());
+            count += 1;
+        }
+        assert!(count >= 3);
     }
 
     #[test]
