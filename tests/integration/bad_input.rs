@@ -90,6 +90,17 @@ fn sections_that_do_not_go_together() {
 }
 
 #[test]
+fn an_unknown_metric_is_found_out_before_any_work() {
+    let place = Place::new();
+    place.write("recipe.yaml", "name: x\ntaxonomy: {paths: [t]}\n");
+    let run = run_recipe(&place, &["evaluate.metrics=[feild_f1]"]);
+    assert_eq!(run.code, 1);
+    let expected = "error: unknown metric `feild_f1` in `evaluate.metrics`\n\
+                    hint: did you mean `field_f1`? there are `";
+    assert!(run.stderr.starts_with(expected), "{}", run.stderr);
+}
+
+#[test]
 fn an_override_that_is_none() {
     let place = Place::new();
     place.write("recipe.yaml", "name: x\n");

@@ -15,7 +15,13 @@ use slm_model::{ChatMessage, Tokenizer};
 /// Answers that are generated together.
 const BATCH: usize = 16;
 
+/// Answers that are generated one by one, so that their latency is that of an answer alone.
+const ALONE: usize = 16;
+
 /// A model with its tokenizer, ready to answer.
+///
+/// The first answers carry their latency; the rest are generated together, which says how
+/// many tokens come out in a second.
 pub struct LocalModel {
     name: String,
     tokenizer: Tokenizer,
@@ -23,6 +29,8 @@ pub struct LocalModel {
     task: Task,
     max_tokens: usize,
     generated: Generated,
+    /// Answers still to be generated one by one.
+    alone: usize,
 }
 
 /// How much was generated in how long.
@@ -56,6 +64,7 @@ impl LocalModel {
             task,
             max_tokens,
             generated: Generated::default(),
+            alone: ALONE,
         })
     }
 
@@ -64,7 +73,7 @@ impl LocalModel {
         self.engine.model().config().parameters()
     }
 
-    /// How much was generated since loading.
+    /// How much was generated together since loading.
     pub fn generated(&self) -> Generated {
         self.generated
     }
@@ -115,18 +124,27 @@ impl Subject for LocalModel {
             .iter()
             .map(|row| self.request(row))
             .collect::<Result<Vec<Request>, SubjectError>>()?;
+        let alone = self.alone.min(requests.len());
+        self.alone -= alone;
+        let mut predictions = Vec::with_capacity(rows.len());
+        for (row, request) in rows.iter().zip(&requests[..alone]) {
+            let mut answers = self
+                .engine
+                .generate(std::slice::from_ref(request), &mut |_| ());
+            predictions.extend(answers.pop().map(|answer| self.prediction(row, answer)));
+            progress(predictions.len());
+        }
         let started = Instant::now();
-        let answers = self.engine.generate(&requests, progress);
-        let predictions: Vec<Prediction> = rows
-            .iter()
-            .zip(answers)
-            .map(|(row, answer)| self.prediction(row, answer))
-            .collect();
+        let mut done = |count| progress(alone + count);
+        let answers = self.engine.generate(&requests[alone..], &mut done);
         self.generated.seconds += started.elapsed().as_secs_f64();
-        self.generated.tokens += predictions
-            .iter()
-            .filter_map(|prediction| prediction.output_tokens)
-            .sum::<u64>();
+        for (row, answer) in rows[alone..].iter().zip(answers) {
+            let mut prediction = self.prediction(row, answer);
+            self.generated.tokens += prediction.output_tokens.unwrap_or(0);
+            // In company an answer takes longer than it would alone.
+            prediction.latency_ms = None;
+            predictions.push(prediction);
+        }
         Ok(predictions)
     }
 }

@@ -52,8 +52,11 @@ impl<'a> Pipeline<'a> {
     /// # Errors
     /// Those of the stages; what was done before stays done.
     pub fn run(&self) -> Result<()> {
+        // A missing key or an unknown metric should not be found out after the training.
+        if let Some(settings) = &self.recipe.evaluate {
+            stages::evaluate::task(&self.recipe.name, settings)?;
+        }
         if let Some(baseline) = &self.recipe.baseline {
-            // A missing key should not be found out after the training.
             frontier::connect(baseline, self.context.offline)?;
         }
         let rows = self.rows()?;

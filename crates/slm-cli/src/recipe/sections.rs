@@ -359,6 +359,8 @@ pub struct Evaluate {
     pub task: Option<PathBuf>,
     /// JSON pointer of the field whose label F1 is reported.
     pub label_field: Option<String>,
+    /// What is measured, the most telling first; the task's metrics where this is empty.
+    pub metrics: Vec<String>,
     /// Answer only this many rows (0: all), spread evenly.
     pub rows: usize,
     /// Longest answer, in tokens.
@@ -372,6 +374,7 @@ impl Default for Evaluate {
         Self {
             task: None,
             label_field: None,
+            metrics: Vec::new(),
             rows: 0,
             max_tokens: 192,
             systems: vec![

@@ -11,11 +11,14 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use serde_json::{Value, json};
 use slm_eval::log::{self, EvalLog};
+use slm_eval::metrics::Metric;
 use slm_eval::predictions::Predictions;
 use slm_eval::results::{Results, Role, SystemInfo};
 use slm_eval::{Options, OutputType, Row, System as Scored, Task, report};
 
 use crate::commands::Context;
+use crate::failure::Failure;
+use crate::nearest::nearest;
 use crate::recipe::{Baseline, Evaluate, System};
 use crate::workspace::{Input, Stage, run_stage, write_atomically};
 
@@ -85,7 +88,7 @@ pub fn evaluate(context: &Context, exam: &Exam) -> Result<Results> {
 }
 
 fn work(context: &Context, exam: &Exam, folder: &Path) -> Result<()> {
-    let task = task(exam)?;
+    let task = task(exam.name, exam.settings)?;
     rows::write(exam, &task, &folder.join(ROWS_FILE))?;
     let rows = slm_eval::rows::load(&folder.join(ROWS_FILE), &task)?;
     let mut log = EvalLog::open(&folder.join(LOG_FILE))?;
@@ -102,19 +105,40 @@ fn work(context: &Context, exam: &Exam, folder: &Path) -> Result<()> {
 }
 
 /// The task of the recipe, or one made for rows that carry their own schemas.
-fn task(exam: &Exam) -> Result<Task> {
-    let mut task = match &exam.settings.task {
+///
+/// # Errors
+/// The task's file cannot be read or has faults, or a metric is unknown.
+pub fn task(name: &str, settings: &Evaluate) -> Result<Task> {
+    let mut task = match &settings.task {
         Some(path) => {
             let text = std::fs::read_to_string(path)
-                .map_err(|error| crate::failure::Failure::io("read the task", path, &error))?;
+                .map_err(|error| Failure::io("read the task", path, &error))?;
             Task::parse(path, &text)?
         }
-        None => Task::of_kind(exam.name, OutputType::Text),
+        None => Task::of_kind(name, OutputType::Text),
     };
-    if let Some(pointer) = &exam.settings.label_field {
+    if let Some(pointer) = &settings.label_field {
         task.label_field = Some(pointer.clone());
     }
+    if !settings.metrics.is_empty() {
+        let metrics = settings.metrics.iter();
+        task.metrics = metrics.map(|name| metric(name)).collect::<Result<_>>()?;
+    }
     Ok(task)
+}
+
+fn metric(name: &str) -> Result<Metric> {
+    Metric::parse(name).ok_or_else(|| {
+        let names = Metric::names();
+        let list = names.join("`, `");
+        let hint = match nearest(name, names.iter().copied()) {
+            Some(near) => format!("did you mean `{near}`? there are `{list}`"),
+            None => format!("there are `{list}`"),
+        };
+        Failure::new(format!("unknown metric `{name}` in `evaluate.metrics`"))
+            .hint(hint)
+            .into()
+    })
 }
 
 /// The systems in the order in which they answered.
