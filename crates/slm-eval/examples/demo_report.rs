@@ -98,6 +98,7 @@ fn task() -> Task {
         .into(),
         source: "Coucke et al. 2018".into(),
         note: Some("Mean over intents.".into()),
+        ..Published::default()
     }];
     task
 }

@@ -9,6 +9,7 @@
 use serde_json::{Map, Value};
 
 use super::Sample;
+use super::exact::same_value;
 use super::validity::{parameters_of, standard_type};
 use crate::answer::Content;
 use crate::calls::Call;
@@ -111,21 +112,32 @@ fn nothing_missing(given: &Map<String, Value>, allowed: &Map<String, Value>) -> 
 
 /// The value has the schema's type and equals one of the options.
 fn value_fits(value: &Value, options: &[Value], schema: Option<&Value>) -> bool {
-    type_fits(value, options, schema) && options.iter().any(|option| equals(value, option, schema))
+    if !type_fits(value, options, schema) {
+        return false;
+    }
+    if names_variable(options, schema) {
+        return options.iter().any(|option| same_value(value, option));
+    }
+    options.iter().any(|option| equals(value, option, schema))
 }
 
-/// The type that the schema names. As in the leaderboard's check, a value may
-/// instead have the type of the first allowed value, where that differs from the
-/// schema (a variable's name in place of a number).
+/// The type that the schema names, or that of the first allowed value where this
+/// differs from the schema (the name of a variable in place of a number).
 fn type_fits(value: &Value, options: &[Value], schema: Option<&Value>) -> bool {
     let types = types_of(schema);
     if types.is_empty() || types.iter().any(|name| has_type(value, name)) {
         return true;
     }
     let first = options.iter().find(|option| **option != "");
-    first.is_some_and(|first| {
-        !types.iter().any(|name| has_type(first, name)) && kind(first) == kind(value)
-    })
+    names_variable(options, schema) && first.is_some_and(|first| kind(first) == kind(value))
+}
+
+/// Whether the first allowed value is of another type than the schema's. As in
+/// the leaderboard's check, values are then compared as they are.
+fn names_variable(options: &[Value], schema: Option<&Value>) -> bool {
+    let types = types_of(schema);
+    let first = options.iter().find(|option| **option != "");
+    !types.is_empty() && first.is_some_and(|first| !types.iter().any(|name| has_type(first, name)))
 }
 
 fn types_of(schema: Option<&Value>) -> Vec<&str> {
@@ -173,7 +185,7 @@ fn equals(value: &Value, allowed: &Value, schema: Option<&Value>) -> bool {
         (Value::String(value), Value::String(allowed)) => {
             standardize(value) == standardize(allowed)
         }
-        (Value::Number(_), Value::Number(_)) => super::exact::same_value(value, allowed),
+        (Value::Number(_), Value::Number(_)) => same_value(value, allowed),
         (Value::Array(items), Value::Array(allowed)) => {
             let schema = schema.and_then(|schema| schema.get("items"));
             items.len() == allowed.len()
@@ -294,7 +306,8 @@ mod tests {
     #[test]
     fn a_value_may_have_the_type_of_the_first_allowed_one() {
         let target = json!({"city": ["a"], "guests": ["n"]});
-        assert!(one(target.clone(), json!({"city": "a", "guests": "N"})));
+        assert!(one(target.clone(), json!({"city": "a", "guests": "n"})));
+        assert!(!one(target.clone(), json!({"city": "a", "guests": "N"})));
         assert!(!one(target, json!({"city": "a", "guests": 1})));
     }
 

@@ -271,7 +271,7 @@ mod tests {
     fn label_f1_counts_the_invalid_class_and_labels_without_targets() {
         // Declared a, b, c; targets a a a b b; answers a a invalid b c.
         // a: tp 2 fn 1 -> 0.8; b: tp 1 fn 1 -> 2/3; c: fp 1 -> 0.
-        let pairs = vec![(0, 0), (0, 0), (0, 3), (1, 1), (1, 2)];
+        let pairs = [(0, 0), (0, 0), (0, 3), (1, 1), (1, 2)];
         let of = |score| {
             Tally::Labels {
                 pairs: pairs.iter().copied().map(Some).collect(),

@@ -205,7 +205,7 @@ mod tests {
                 name: "theirs".into(),
                 metrics: [("field_f1".to_string(), 0.95)].into(),
                 source: "paper".into(),
-                note: None,
+                ..Published::default()
             }],
             verdict: vec!["A sentence that is longer than one line.".into()],
             ..Results::default()

@@ -28,7 +28,7 @@ const TASK_KEYS: &[&str] = &[
     "published",
 ];
 const OUTPUT_KEYS: &[&str] = &["type", "labels", "schema"];
-const PUBLISHED_KEYS: &[&str] = &["name", "metrics", "source", "note"];
+const PUBLISHED_KEYS: &[&str] = &["name", "metrics", "slices", "source", "note"];
 
 #[derive(Deserialize)]
 struct RawTask {

@@ -4,6 +4,7 @@
 
 mod load;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -60,14 +61,17 @@ pub struct Output {
 }
 
 /// Scores that others published, drawn beside ours.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Published {
     /// Whose scores they are.
     pub name: String,
     /// Metric name to value.
     #[serde(deserialize_with = "crate::task::load::metric_values")]
-    pub metrics: std::collections::BTreeMap<String, f64>,
+    pub metrics: BTreeMap<String, f64>,
+    /// Tag to metric to value, for scores that were published by part.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub slices: BTreeMap<String, BTreeMap<String, f64>>,
     /// Where they were published.
     pub source: String,
     /// How their measuring differs from ours.

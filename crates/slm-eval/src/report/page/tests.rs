@@ -120,3 +120,33 @@ fn a_report_without_systems_or_samples_still_renders() {
     assert!(page.ends_with("</html>\n"));
     assert!(extract(&page).unwrap().samples.is_empty());
 }
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn any_text_survives_and_nothing_gets_out(question in "\\PC*|[<>/a-z!\\-\u{0}-\u{1f}\u{202e}]{0,40}", output in "\\PC*|[<>&\"'/script!-]{0,40}") {
+        let task = Task::of_kind("t", OutputType::Text);
+        let rows = [Row {
+            id: question.clone() + "x",
+            input: Some(question.clone()),
+            target: json!("yes"),
+            ..Row::default()
+        }];
+        let systems = [System {
+            name: output.clone(),
+            predictions: Predictions::new([Prediction::text(rows[0].id.clone(), output.clone())], &rows),
+            ..System::default()
+        }];
+        let options = Options { resamples: 10, ..Options::default() };
+        let results = score(&task, &rows, &systems, &options);
+        let page = html(&results, &task, &rows, &systems);
+        proptest::prop_assert_eq!(page.matches("</script").count(), 3);
+        let back = extract(&page).unwrap();
+        proptest::prop_assert_eq!(&back.samples[0].question, &question);
+        proptest::prop_assert_eq!(&back.samples[0].answers[0].output, &output);
+        for value in results.systems[0].metrics.values() {
+            proptest::prop_assert!(value.low <= value.value && value.value <= value.high);
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! Scores by field, by label and by tag.
+//!
+//! Does not know samples.
+
+use std::collections::BTreeSet;
+
+use super::{metric_name, section, table};
+use crate::report::escape;
+use crate::report::format;
+use crate::results::{FieldScore, Results, SystemResult};
+use crate::task::Published;
+
+/// F1 of each JSON field.
+pub(crate) fn fields(results: &Results) -> String {
+    let of = |system: &SystemResult, name: &str| system.fields.get(name).copied();
+    let names: BTreeSet<&String> = results
+        .systems
+        .iter()
+        .flat_map(|s| s.fields.keys())
+        .collect();
+    scores(results, "fields", "Fields", "Field", &names, of)
+}
+
+/// F1 of each label.
+pub(crate) fn labels(results: &Results) -> String {
+    let of = |system: &SystemResult, name: &str| system.labels.get(name).copied();
+    let names: BTreeSet<&String> = results
+        .systems
+        .iter()
+        .flat_map(|s| s.labels.keys())
+        .collect();
+    scores(results, "labels", "Labels", "Label", &names, of)
+}
+
+/// A table of F1 by name and system, with how often each name is in the targets.
+/// Names that no target has are gathered in one line: they are inventions.
+fn scores(
+    results: &Results,
+    id: &str,
+    title: &str,
+    column: &str,
+    names: &BTreeSet<&String>,
+    of: impl Fn(&SystemResult, &str) -> Option<FieldScore>,
+) -> String {
+    let support = |name: &str| {
+        let counts = results.systems.iter().filter_map(|system| of(system, name));
+        counts.map(|score| score.tp + score.fn_).max().unwrap_or(0)
+    };
+    let (known, invented): (Vec<&String>, Vec<&String>) =
+        names.iter().partition(|name| support(name) > 0);
+    if known.is_empty() {
+        return String::new();
+    }
+    let row = |name: &String| {
+        let scores = results.systems.iter().map(|system| of(system, name));
+        let cells: String = scores
+            .map(|score| heat_cell(score.unwrap_or_default()))
+            .collect();
+        format!(
+            "<tr><th scope=\"row\"><code>{}</code></th><td class=\"none\">{}</td>{cells}</tr>",
+            escape::html(name),
+            support(name)
+        )
+    };
+    let mut rows: String = known.iter().map(|name| row(name)).collect();
+    if !invented.is_empty() {
+        let times = |system| {
+            let scores = invented.iter().filter_map(|name| of(system, name));
+            format!(
+                "<td class=\"none\">{} times</td>",
+                scores.map(|score| score.fp).sum::<u32>()
+            )
+        };
+        let cells: String = results.systems.iter().map(times).collect();
+        rows.push_str("<tr><th scope=\"row\">in no target</th><td class=\"none\">0</td>");
+        rows.push_str(&cells);
+        rows.push_str("</tr>");
+    }
+    let systems = results
+        .systems
+        .iter()
+        .map(|system| column_head(&system.name));
+    let head = format!(
+        "<th scope=\"col\">{column}</th><th scope=\"col\">in targets</th>{}",
+        systems.collect::<String>()
+    );
+    let body = table("plain", &head, &rows);
+    let remark = "<p class=\"aside\">F1; precision and recall on pointing.</p>";
+    section(id, title, &format!("{body}{remark}"))
+}
+
+/// F1 on a ground that darkens with it.
+fn heat_cell(score: FieldScore) -> String {
+    format!(
+        "<td class=\"heat h{}\" title=\"precision {:.3}, recall {:.3}\">{}</td>",
+        (score.f1 * 10.0).floor().clamp(0.0, 10.0),
+        score.precision,
+        score.recall,
+        format::score(score.f1)
+    )
+}
+
+/// The first metric by tag, published parts beside ours.
+pub(crate) fn slices(results: &Results) -> String {
+    let tags: BTreeSet<&String> = results
+        .systems
+        .iter()
+        .flat_map(|system| system.slices.keys())
+        .collect();
+    let Some(metric) = results.metrics.first().filter(|_| !tags.is_empty()) else {
+        return String::new();
+    };
+    let published: Vec<&Published> = results
+        .published
+        .iter()
+        .filter(|published| {
+            published
+                .slices
+                .values()
+                .any(|part| part.contains_key(metric))
+        })
+        .collect();
+    let ours = results
+        .systems
+        .iter()
+        .map(|system| column_head(&system.name));
+    let theirs = published
+        .iter()
+        .map(|published| column_head(&format!("{} (published)", published.name)));
+    let head: String = ours.chain(theirs).collect();
+    let rows: String = tags
+        .iter()
+        .map(|tag| slice_row(results, &published, tag, metric))
+        .collect();
+    let head = format!("<th scope=\"col\">Tag</th><th scope=\"col\">samples</th>{head}");
+    section(
+        "slices",
+        &format!("By tag: {}", metric_name(metric)),
+        &table("plain", &head, &rows),
+    )
+}
+
+fn slice_row(results: &Results, published: &[&Published], tag: &str, metric: &str) -> String {
+    let values = || {
+        results
+            .systems
+            .iter()
+            .map(|system| system.slices.get(tag).and_then(|part| part.get(metric)))
+    };
+    let n = values().flatten().map(|value| value.n).max().unwrap_or(0);
+    let none = || "<td class=\"none\">\u{2013}</td>".to_string();
+    let ours = values().map(|value| match value {
+        Some(value) => format!(
+            "<td><span class=\"score\">{}</span><small>{}</small></td>",
+            format::score(value.value),
+            format::interval(value)
+        ),
+        None => none(),
+    });
+    let theirs = published.iter().map(|published| {
+        let value = published.slices.get(tag).and_then(|part| part.get(metric));
+        value.map_or_else(none, |value| {
+            format!("<td><i>{}</i></td>", format::score(*value))
+        })
+    });
+    let cells: String = ours.chain(theirs).collect();
+    format!(
+        "<tr><th scope=\"row\">{}</th><td class=\"none\">{}</td>{cells}</tr>",
+        escape::html(tag),
+        format::thousands(n)
+    )
+}
+
+fn column_head(name: &str) -> String {
+    format!("<th scope=\"col\">{}</th>", escape::html(name))
+}
