@@ -2,6 +2,7 @@
 //!
 //! Does not know HTML or the terminal.
 
+use super::format::thousands;
 use crate::results::{Results, Role, SystemResult};
 
 /// The outcome of the first metric: who leads, against whom a difference is
@@ -16,7 +17,11 @@ pub fn sentences(results: &Results) -> Vec<String> {
     let value = subject.metrics[metric];
     let mut sentences = vec![format!(
         "`{}` reaches {metric} {:.3} (95% interval {:.3} to {:.3}, {} samples).",
-        subject.name, value.value, value.low, value.high, value.n
+        subject.name,
+        value.value,
+        value.low,
+        value.high,
+        thousands(value.n)
     )];
     sentences.extend(against(results, subject, metric));
     sentences.push(frontier(results, subject, metric));
@@ -110,11 +115,12 @@ fn failures(subject: &SystemResult, samples: usize) -> Option<String> {
         .failures
         .iter()
         .filter(|(_, count)| **count > 0)
-        .map(|(cause, count)| format!("{count} {}", cause.replace('_', " ")))
+        .map(|(cause, count)| format!("{} {}", thousands(*count), cause.replace('_', " ")))
         .collect();
     (!failures.is_empty()).then(|| {
         format!(
-            "Of its {samples} answers these count as wrong without being judged: {}.",
+            "Of its {} answers these count as wrong without being judged: {}.",
+            thousands(samples),
             failures.join(", ")
         )
     })

@@ -48,9 +48,14 @@ fn comparison_row(c: &Comparison) -> String {
         "worse" => "bad",
         _ => "none",
     };
+    // What this many samples could hardly have shown says how little "none" means.
+    let smallest = match c.smallest_shown.filter(|_| class == "none") {
+        Some(smallest) => format!("<small>below \u{b1}{smallest:.3} it would hardly show</small>"),
+        None => String::new(),
+    };
     format!(
         "<tr><th scope=\"row\">{}</th><td class=\"text\">{}</td><td>{}</td><td>{} to {}</td><td>{}</td><td>{}</td>\
-         <td>{}</td><td>{}</td><td>{}</td><td>{}</td><td class=\"text {class}\">{}</td></tr>",
+         <td>{}</td><td>{}</td><td>{}</td><td>{}</td><td class=\"text {class}\">{}{smallest}</td></tr>",
         escape::html(&c.a),
         escape::html(&c.b),
         format::signed(c.difference),
