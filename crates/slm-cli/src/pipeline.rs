@@ -130,16 +130,7 @@ impl<'a> Pipeline<'a> {
 
     /// Trains, and gives the folder of the model that came out, adapter merged.
     fn train(&self, train: &Train, rows: &Rows) -> Result<PathBuf> {
-        let tokenizer = self.artefact(Kind::Runs, "-tokenizer");
-        let base = match (&self.recipe.create, &self.recipe.model) {
-            (Some(create), _) => {
-                let seed = self.recipe.seed;
-                stages::create::tokenizer(self.context, create, seed, tokenizer.clone())?;
-                tokenizer
-            }
-            (None, Some(name)) => self.context.workspace.model(name)?,
-            (None, None) => return Err(no_model(self.recipe).into()),
-        };
+        let base = self.base()?;
         let start = match &self.recipe.create {
             Some(create) => Start::New(create, &base),
             None => Start::From(&base),
@@ -151,22 +142,34 @@ impl<'a> Pipeline<'a> {
                 validation: rows.validation.clone(),
             },
         };
-        let trained = stages::train::train(
-            self.context,
-            &Job {
-                start,
-                lessons,
-                settings: train,
-                seed: self.recipe.seed,
-                artefact: self.artefact(Kind::Runs, ""),
-            },
-        )?;
+        let job = Job {
+            start,
+            lessons,
+            settings: train,
+            seed: self.recipe.seed,
+            artefact: self.artefact(Kind::Runs, ""),
+        };
+        let trained = stages::train::train(self.context, &job)?;
         let model = self.artefact(Kind::Models, "");
         match train.method {
             Method::Lora => stages::merge::merge(self.context, &base, &trained, model.clone())?,
             Method::Full => stages::merge::adopt(self.context, &trained, model.clone())?,
         }
         Ok(model)
+    }
+
+    /// The folder to start from: a checkpoint, or the tokenizer of a model to be made.
+    fn base(&self) -> Result<PathBuf> {
+        if let Some(create) = &self.recipe.create {
+            let tokenizer = self.artefact(Kind::Runs, "-tokenizer");
+            let seed = self.recipe.seed;
+            stages::create::tokenizer(self.context, create, seed, tokenizer.clone())?;
+            return Ok(tokenizer);
+        }
+        match &self.recipe.model {
+            Some(name) => self.context.workspace.model(name),
+            None => Err(no_model(self.recipe).into()),
+        }
     }
 
     /// Makes the smaller copies of the trained model.
@@ -234,70 +237,71 @@ impl<'a> Pipeline<'a> {
 
 /// Whether the sections of a recipe go together.
 fn check(recipe: &Recipe) -> Result<()> {
-    let named = !recipe.name.is_empty()
-        && recipe
-            .name
-            .chars()
-            .all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
-        && !recipe.name.starts_with('.');
-    if !named {
-        return Err(
-            Failure::new(format!("`{}` is no name for a recipe", recipe.name))
-                .hint("`name` becomes a folder's name: letters, digits, `-`, `_` and `.`")
-                .into(),
-        );
+    check_name(&recipe.name)?;
+    check_source(recipe)?;
+    if let Some(data) = &recipe.data {
+        check_data(data)?;
     }
+    check_model(recipe)?;
+    let tests = recipe.data.as_ref().map(|data| (data.import, &data.test));
+    match (&recipe.evaluate, tests) {
+        (Some(_), Some((None, test))) if test.is_empty() => Err(Failure::new(
+            "the recipe has `evaluate`, but `data` has no `test` rows",
+        )
+        .hint("name the held-out rows in `data.test`")
+        .into()),
+        _ => Ok(()),
+    }
+}
+
+/// A recipe's name becomes the name of folders.
+fn check_name(name: &str) -> Result<()> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    if !name.is_empty() && !name.starts_with('.') && name.chars().all(plain) {
+        return Ok(());
+    }
+    Err(Failure::new(format!("`{name}` is no name for a recipe"))
+        .hint("`name` becomes a folder's name: letters, digits, `-`, `_` and `.`")
+        .into())
+}
+
+/// There is one thing to learn from.
+fn check_source(recipe: &Recipe) -> Result<()> {
     let sources: Vec<&str> = [
-        ("taxonomy", recipe.taxonomy.is_some()),
-        ("data", recipe.data.is_some()),
-        ("corpus", recipe.corpus.is_some()),
+        ("`taxonomy`", recipe.taxonomy.is_some()),
+        ("`data`", recipe.data.is_some()),
+        ("`corpus`", recipe.corpus.is_some()),
     ]
     .into_iter()
     .filter_map(|(name, present)| present.then_some(name))
     .collect();
     match sources.as_slice() {
-        [_] => {}
-        [] => {
-            return Err(Failure::new("the recipe says nothing to learn from")
-                .hint("add one of the sections `taxonomy`, `data` and `corpus`")
-                .into());
-        }
-        several => {
-            let list: Vec<String> = several.iter().map(|name| format!("`{name}`")).collect();
-            return Err(
-                Failure::new(format!("the recipe has {}", list.join(" and ")))
-                    .hint("keep one of them")
-                    .into(),
-            );
-        }
-    }
-    if let Some(data) = &recipe.data {
-        check_data(data)?;
-    }
-    if recipe.train.is_some() && recipe.model.is_none() && recipe.create.is_none() {
-        return Err(no_model(recipe).into());
-    }
-    if recipe.model.is_some() && recipe.create.is_some() {
-        return Err(Failure::new("the recipe has both `model` and `create`")
-            .hint("keep `model` to start from a checkpoint, `create` to start from nothing")
-            .into());
-    }
-    if let (Some(_), Some(data)) = (&recipe.evaluate, &recipe.data)
-        && data.import.is_none()
-        && data.test.is_empty()
-    {
-        return Err(
-            Failure::new("the recipe has `evaluate`, but `data` has no `test` rows")
-                .hint("name the held-out rows in `data.test`")
+        [_] => Ok(()),
+        [] => Err(Failure::new("the recipe says nothing to learn from")
+            .hint("add one of the sections `taxonomy`, `data` and `corpus`")
+            .into()),
+        several => Err(
+            Failure::new(format!("the recipe has {}", several.join(" and ")))
+                .hint("keep one of them")
                 .into(),
-        );
+        ),
     }
-    if recipe.quantize.is_some() && recipe.train.is_none() {
-        return Err(Failure::new("the recipe has `quantize` but no `train`")
-            .hint("`slm quantize` makes a smaller copy of a model that is there already")
-            .into());
+}
+
+/// What is trained or made smaller is there.
+fn check_model(recipe: &Recipe) -> Result<()> {
+    match (&recipe.model, &recipe.create) {
+        (None, None) if recipe.train.is_some() => Err(no_model(recipe).into()),
+        (Some(_), Some(_)) => Err(Failure::new("the recipe has both `model` and `create`")
+            .hint("keep `model` to start from a checkpoint, `create` to start from nothing")
+            .into()),
+        _ if recipe.quantize.is_some() && recipe.train.is_none() => {
+            Err(Failure::new("the recipe has `quantize` but no `train`")
+                .hint("`slm quantize` makes a smaller copy of a model that is there already")
+                .into())
+        }
+        _ => Ok(()),
     }
-    Ok(())
 }
 
 fn check_data(data: &Data) -> Result<()> {
