@@ -200,10 +200,10 @@ impl<B: DecoderBackend> Run<'_, B> {
                 ),
             })?;
         }
-        if let Some(snapshot) = found {
-            if self.learner.restore(snapshot.parameters) {
-                self.place = snapshot.progress;
-            }
+        if let Some(snapshot) = found
+            && self.learner.restore(snapshot.parameters)
+        {
+            self.place = snapshot.progress;
         }
         let trained_parameters = self.learner.trained_count();
         self.tell(Event::Started {

@@ -62,7 +62,7 @@ pub fn attention<B: Backend>(
     let k = rotate(k, heads.key_value, context);
     let parts = context.packing.bounds.windows(2).map(|span| {
         let cut = |x: &Tensor<B, 2>, count: usize| {
-            let x = x.clone().slice([span[0]..span[1]]);
+            let x = x.clone().narrow(0, span[0], span[1] - span[0]);
             x.reshape([span[1] - span[0], count, heads.width])
                 .swap_dims(0, 1)
         };
