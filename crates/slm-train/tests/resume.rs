@@ -140,7 +140,7 @@ fn a_trained_adapter_changes_the_logits_and_a_fresh_one_does_not() {
     };
     let base = logits(None);
     assert!(distance(&base, &logits(Some(&fresh))) < 1e-6);
-    assert!(distance(&base, &logits(Some(&trained))) > 1e-2);
+    assert!(distance(&base, &logits(Some(&trained))) > 1e-4);
     let mut merged = Weights::random(&config(), 3);
     merged.merge(&trained).unwrap();
     let decoder = Decoder::<Flex>::new(&config(), merged, &Default::default()).unwrap();
