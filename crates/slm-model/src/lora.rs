@@ -91,7 +91,10 @@ impl LoraConfig {
             return Err(refuse("`peft_type` is not LORA"));
         }
         for key in ["rank_pattern", "alpha_pattern"] {
-            if value[key].as_object().is_some_and(|pattern| !pattern.is_empty()) {
+            if value[key]
+                .as_object()
+                .is_some_and(|pattern| !pattern.is_empty())
+            {
                 return Err(refuse(&format!("`{key}` is not supported")));
             }
         }
