@@ -178,10 +178,6 @@ impl DecoderBackend for Flex {
         ))
     }
 
-    fn select_rows(x: Tensor<Self, 2>, rows: &[u32]) -> Tensor<Self, 2> {
-        Self::embed(x, rows)
-    }
-
     fn cross_entropy(
         hidden: Tensor<Self, 2>,
         w: Tensor<Self, 2>,

@@ -135,7 +135,7 @@ pub trait DecoderBackend: Backend {
     /// # Shapes
     /// `x` [m, d], `rows` [n]; result [n, d].
     fn select_rows(x: Tensor<Self, 2>, rows: &[u32]) -> Tensor<Self, 2> {
-        composed::embed(x, rows)
+        Self::embed(x, rows)
     }
 
     /// Weighted sum of cross-entropies of `hidden W^T` against the labels.

@@ -415,10 +415,6 @@ impl<B: DecoderBackend, C: CheckpointStrategy> DecoderBackend for Autodiff<B, C>
         )
     }
 
-    fn select_rows(x: Tensor<Self, 2>, rows: &[u32]) -> Tensor<Self, 2> {
-        Self::embed(x, rows)
-    }
-
     fn cross_entropy(
         hidden: Tensor<Self, 2>,
         w: Tensor<Self, 2>,
