@@ -175,7 +175,7 @@ pub fn model_info(model: &LocalModel, folder: &Path) -> SystemInfo {
     SystemInfo {
         size_bytes: folder_bytes(folder),
         parameters: Some(model.parameters() as u64),
-        tokens_per_second: (generated.seconds > 0.0)
+        tokens_per_second: (generated.tokens > 0 && generated.seconds > 0.0)
             .then(|| generated.tokens as f64 / generated.seconds),
         ..SystemInfo::default()
     }
