@@ -11,46 +11,10 @@ use crate::config::ModelConfig;
 use crate::error::{ModelError, Result};
 use crate::kernels::attention::Heads;
 use crate::kernels::rope::Table;
+use crate::linear::{Linear, Parameter, ParameterMut};
 use crate::lora::{Adapter, LoraConfig, LoraPair};
 use crate::ops::{AttentionContext, DecoderBackend, Packing};
 use crate::weights::Weights;
-
-/// A weight and its name.
-#[derive(Debug, Clone)]
-pub struct Parameter<B: DecoderBackend, const D: usize> {
-    /// Hugging Face or PEFT name.
-    pub name: String,
-    /// Values.
-    pub value: Tensor<B, D>,
-}
-
-/// A linear layer, `y = x W^T`, with an optional adapter.
-#[derive(Debug, Clone)]
-pub struct Linear<B: DecoderBackend> {
-    /// Weight [out, in].
-    pub weight: Parameter<B, 2>,
-    /// Adapter: `A` [rank, in], `B` [out, rank] and scale.
-    pub lora: Option<(Parameter<B, 2>, Parameter<B, 2>, f64)>,
-}
-
-impl<B: DecoderBackend> Linear<B> {
-    /// Applies the layer.
-    ///
-    /// # Shapes
-    /// `x` [m, in]; result [m, out].
-    pub fn forward(&self, x: Tensor<B, 2>) -> Tensor<B, 2> {
-        match &self.lora {
-            None => B::linear_rows(x, self.weight.value.clone()),
-            Some((a, b, scale)) => B::lora_linear(
-                x,
-                self.weight.value.clone(),
-                a.value.clone(),
-                b.value.clone(),
-                *scale,
-            ),
-        }
-    }
-}
 
 /// One block.
 #[derive(Debug, Clone)]
@@ -91,14 +55,6 @@ impl<B: DecoderBackend> Block<B> {
             &mut self.down,
         ]
     }
-}
-
-/// A parameter of either rank, borrowed for the optimizer.
-pub enum ParameterMut<'a, B: DecoderBackend> {
-    /// A vector: norms.
-    Vector(&'a mut Parameter<B, 1>),
-    /// A matrix.
-    Matrix(&'a mut Parameter<B, 2>),
 }
 
 /// A decoder.

@@ -4,7 +4,8 @@
 
 use burn::backend::Autodiff;
 use burn::tensor::{Tensor, TensorData};
-use slm_model::decoder::{Decoder, Parameter, ParameterMut};
+use slm_model::decoder::Decoder;
+use slm_model::linear::{Parameter, ParameterMut};
 use slm_model::ops::DecoderBackend;
 
 use crate::batch::Batch;
