@@ -296,6 +296,7 @@ impl<B: DecoderBackend> Builder<'_, B> {
     fn linear(&mut self, module: &str, outputs: usize, inputs: usize) -> Result<Linear<B>> {
         Ok(Linear {
             weight: self.matrix(module, outputs, inputs)?,
+            bias: None,
             lora: None,
         })
     }

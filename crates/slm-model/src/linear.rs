@@ -15,11 +15,13 @@ pub struct Parameter<B: DecoderBackend, const D: usize> {
     pub value: Tensor<B, D>,
 }
 
-/// A linear layer, `y = x W^T`, with an optional adapter.
+/// A linear layer, `y = x W^T + bias`, with an optional adapter.
 #[derive(Debug, Clone)]
 pub struct Linear<B: DecoderBackend> {
     /// Weight [out, in].
     pub weight: Parameter<B, 2>,
+    /// Bias [out].
+    pub bias: Option<Parameter<B, 1>>,
     /// Adapter: `A` [rank, in], `B` [out, rank] and scale.
     pub lora: Option<(Parameter<B, 2>, Parameter<B, 2>, f64)>,
 }
@@ -30,6 +32,14 @@ impl<B: DecoderBackend> Linear<B> {
     /// # Shapes
     /// `x` [m, in]; result [m, out].
     pub fn forward(&self, x: Tensor<B, 2>) -> Tensor<B, 2> {
+        let y = self.product(x);
+        match &self.bias {
+            None => y,
+            Some(bias) => y + bias.value.clone().unsqueeze::<2>(),
+        }
+    }
+
+    fn product(&self, x: Tensor<B, 2>) -> Tensor<B, 2> {
         match &self.lora {
             None => B::linear_rows(x, self.weight.value.clone()),
             Some((a, b, scale)) => B::lora_linear(
