@@ -162,7 +162,7 @@ codes! {
     Pointer = "SLM-T073" Error "a pointer to a field that the schema does not have"
         "`label_field` and the keys of `slots` are JSON pointers into the answer, such as `/category` or `/arguments/service`. The output schema must have that field.";
     Slot = "SLM-T074" Error "a slot that cannot be filled"
-        "Each slot has exactly one of `values` (a list of texts), `pattern` (such as `INV-####`: `#` a digit, `@` an upper-case letter, `?` a lower-case letter) and `kind`.";
+        "Each slot has exactly one of `values` (a list of texts), `pattern` (such as `INV-####`: `#` a digit, `@` an upper-case letter, `?` a lower-case letter), `kind`, and `cues` (for each value the phrases that say it; a phrase is swapped together with its value).";
     Paraphrases = "SLM-T075" Error "a paraphrase group that cannot be used"
         "Each group is a list of at least two different texts that may stand for one another.";
     Schema = "SLM-T076" Error "an output schema that contradicts itself"

@@ -54,6 +54,9 @@ pub enum Slot {
     Pattern(String),
     /// A kind of value that the teacher can make up.
     Kind(SlotKind),
+    /// For each value, the phrases of a text that say it: the teacher swaps phrase and value
+    /// together, so that nothing else in the text tells the value.
+    Cues(Vec<(String, Vec<String>)>),
 }
 
 /// The kinds of value that the grammar teacher can make up.

@@ -4,6 +4,7 @@
 //! sentences with other values, other wording and other noise.
 
 use super::answer::AnswerChecker;
+use super::cues::swap_cues;
 use super::draft::Draft;
 use super::noise::{change_case, change_punctuation, mistype};
 use super::passages::{carry, distract, reorder};
@@ -28,6 +29,7 @@ use std::collections::{BTreeMap, HashSet};
 #[allow(missing_docs)]
 pub struct Rates {
     pub substitution: f64,
+    pub cue: f64,
     pub paraphrase: f64,
     pub contraction: f64,
     pub greeting: f64,
@@ -45,6 +47,7 @@ impl Default for Rates {
     fn default() -> Self {
         Self {
             substitution: 0.85,
+            cue: 0.9,
             paraphrase: 0.5,
             contraction: 0.2,
             greeting: 0.2,
@@ -248,6 +251,8 @@ impl<'a> Workshop<'a> {
         let rates = &self.teacher.rates;
         let mut draft = self.substitute(own, rng);
         self.move_sentences(own, &mut draft, rng);
+        let said = swap_cues(&mut draft, &self.leaf.slots, rates.cue, rng);
+        draft.note("cue", said);
         let mut changed = swap_paraphrases(
             &mut draft.question,
             &self.leaf.paraphrases,

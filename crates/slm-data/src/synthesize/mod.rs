@@ -5,6 +5,7 @@
 
 mod answer;
 mod calendar;
+mod cues;
 mod draft;
 mod freeze;
 mod grammar;

@@ -49,6 +49,8 @@ pub(crate) fn from_hint(
         (Slot::Kind(kind), _) => text_of_kind(*kind, old.as_str()?, draw, rng)?,
         (Slot::Values(values), _) => pick(values, draw.side, rng)?.clone(),
         (Slot::Pattern(pattern), _) => fill_pattern(pattern, rng),
+        // The text does not show the value itself; see `cues`.
+        (Slot::Cues(_), _) => return None,
     };
     same_type(old, text)
 }

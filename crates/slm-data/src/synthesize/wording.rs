@@ -138,7 +138,7 @@ fn swap_group(piece: &mut String, group: &[String], rate: f64, rng: &mut ChaCha8
 }
 
 /// `text` beginning with a capital where `model` does.
-fn like_case(text: &str, model: &str) -> String {
+pub(crate) fn like_case(text: &str, model: &str) -> String {
     let capital = model.starts_with(char::is_uppercase);
     let mut rest = text.chars();
     match rest.next() {

@@ -7,7 +7,7 @@ use super::fields::{Page, Text, excerpt, ticked};
 use super::schema::{self, Misfit};
 use super::shape::{Seed, Shape};
 use crate::codes::Code;
-use crate::extension::{Extension, Output};
+use crate::extension::{Extension, Output, Slot};
 use crate::suggest::nearest;
 use serde_json::Value;
 
@@ -144,7 +144,8 @@ fn slots(
     extension: &Extension,
 ) {
     let context = seed.context.as_ref().map_or("", |context| context.text);
-    for (pointer, _) in &extension.slots {
+    let quoted = |slot: &Slot| !matches!(slot, Slot::Cues(_));
+    for (pointer, _) in extension.slots.iter().filter(|(_, slot)| quoted(slot)) {
         let in_call = format!("/0{pointer}");
         let found = value.pointer(pointer).or_else(|| value.pointer(&in_call));
         let text = match found {

@@ -20,7 +20,7 @@ const KEYS: &[&str] = &[
     "paraphrases",
 ];
 const OUTPUT_TYPES: &[&str] = &["json", "label", "calls", "text"];
-const SLOT_KEYS: &[&str] = &["values", "pattern", "kind"];
+const SLOT_KEYS: &[&str] = &["values", "pattern", "kind", "cues"];
 
 /// Reads the root of a `slm.yaml`.
 pub(super) fn read(page: &mut Page, root: &Node) -> Extension {
@@ -306,6 +306,7 @@ fn slot(page: &mut Page, node: &Node, path: &str) -> Option<Slot> {
             Some(Slot::Values(values))
         }
         "pattern" => slot_pattern(page, node, &path),
+        "cues" => slot_cues(page, node, &path),
         _ => slot_kind(page, node, &path),
     }
 }
@@ -337,6 +338,39 @@ fn slot_kind(page: &mut Page, node: &Node, path: &str) -> Option<Slot> {
         page.fault(text.span, Code::Slot, path, message, hint);
     }
     kind.map(Slot::Kind)
+}
+
+fn slot_cues(page: &mut Page, node: &Node, path: &str) -> Option<Slot> {
+    let fields = page.mapping(node, path, "`cues`")?;
+    let (mut cues, mut seen) = (Vec::new(), HashSet::new());
+    for entry in fields.entries {
+        let path = child(path, &entry.key);
+        let phrases = texts(
+            page,
+            &entry.value,
+            &path,
+            "the phrases of a cue",
+            Code::Slot,
+        )?;
+        if let Some(twice) = phrases.iter().find(|p| !seen.insert(p.to_lowercase())) {
+            let message = format!("the cue `{}` stands twice", excerpt(twice));
+            let hint = "a phrase says one value; remove one";
+            page.fault(entry.value.span, Code::Slot, &path, message, hint);
+        }
+        cues.push((entry.key.clone(), phrases));
+    }
+    if cues
+        .iter()
+        .filter(|(_, phrases)| !phrases.is_empty())
+        .count()
+        < 2
+    {
+        let message = "`cues` needs phrases for at least two values";
+        let hint = "such as `cues: {high: [this is urgent], low: [this can wait]}`";
+        page.fault(node.span, Code::Slot, path, message, hint);
+        return None;
+    }
+    Some(Slot::Cues(cues))
 }
 
 fn paraphrases(page: &mut Page, node: &Node) -> Vec<Vec<String>> {

@@ -194,6 +194,12 @@ fn extension_cases() -> Vec<Case> {
             "{\"n\":2}",
             "slots:\n  /n: {kind: integer, values: [1]}\n",
         ),
+        json_slm(
+            "SLM-T074",
+            4,
+            "{\"n\":2}",
+            "slots:\n  /n:\n    cues: {a: [x y], b: [X y]}\n",
+        ),
         slm("SLM-T075", 2, "paraphrases:\n  - [please]\n"),
         slm(
             "SLM-T076",
