@@ -156,7 +156,7 @@ codes! {
     ExtensionUnknownKey = "SLM-T070" Error "a key that slm.yaml does not have"
         "`slm.yaml` may hold `output`, `instruction`, `label_field`, `slots` and `paraphrases`.";
     ExtensionValue = "SLM-T071" Error "a value in slm.yaml is missing or of the wrong type"
-        "See the project's documentation of `slm.yaml` for the type of each value.";
+        "`docs/taxonomy.md` describes `slm.yaml` and the type of each value.";
     OutputType = "SLM-T072" Error "an unknown output type"
         "`output.type` is `json` (with `schema`), `label` (with `labels`), `calls` (with `tools`) or `text`.";
     Pointer = "SLM-T073" Error "a pointer to a field that the schema does not have"
