@@ -273,11 +273,22 @@ impl Default for Create {
 pub struct Corpus {
     /// Examples of held-out families that training is watched on.
     pub validation: u64,
+    /// Share of the examples whose copied words become random tokens.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub renamed: f64,
+}
+
+/// Keeps the settings of runs without renaming, and so their identity, as they were.
+fn is_zero(share: &f64) -> bool {
+    *share == 0.0
 }
 
 impl Default for Corpus {
     fn default() -> Self {
-        Self { validation: 400 }
+        Self {
+            validation: 400,
+            renamed: 0.0,
+        }
     }
 }
 
