@@ -12,7 +12,16 @@ fn fixture(family: &str) -> String {
 #[test]
 fn checkpoints_compute_what_their_references_say() {
     let place = Place::new();
-    for family in ["llama", "llama-untied", "llama-rope-scaled"] {
+    for family in [
+        "llama",
+        "llama-untied",
+        "llama-rope-scaled",
+        "qwen2",
+        "granite4-nano",
+        "phi3",
+        "gemma2",
+        "gemma3",
+    ] {
         let run = place.slm(&["model", "verify", &fixture(family), "--format", "json"]);
         let report: Value = serde_json::from_str(run.succeeds()).unwrap();
         for section in ["tokenizer", "chat_template", "assistant_mask"] {

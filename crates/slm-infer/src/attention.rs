@@ -3,6 +3,8 @@
 //! A query's scores, softmax and mean are computed in one fixed order, whether it comes in a
 //! prefill or a decode step.
 
+use std::ops::Range;
+
 use rayon::prelude::*;
 use slm_model::ModelConfig;
 use slm_model::quant::activations::FloatTiles;
@@ -10,7 +12,7 @@ use slm_model::quant::kernel::{Panels, f32_panels};
 use slm_model::quant::{Isa, LANES, MAX_TILE, Threads};
 
 use crate::cache::Cache;
-use crate::elementwise::softmax;
+use crate::elementwise::{soft_cap, softmax};
 
 /// Queries of one sequence that a task takes on.
 const QUERIES_PER_TASK: usize = 16;
@@ -116,14 +118,46 @@ fn run(
     }
     let mut out = vec![0.0; rows.len()];
     let mut scratch = Scratch::default();
+    let window = config.layers[layer].window.unwrap_or(usize::MAX);
+    let scoring = Scoring::new(config);
     for (row, width, tile) in FloatTiles::new(&rows, task.queries * group, head_dim).tiles() {
-        let seen: Vec<usize> = (row..row + width)
+        let seen: Vec<Range<usize>> = (row..row + width)
             .map(|row| task.position + row / group + 1)
+            .map(|end| end.saturating_sub(window)..end)
             .collect();
         let out = &mut out[row * head_dim..(row + width) * head_dim];
-        scratch.tile(task, layer, tile, &seen, head_dim, out);
+        scratch.tile(task, layer, tile, &seen, scoring, out);
     }
     out
+}
+
+/// How products of queries and keys become scores.
+#[derive(Clone, Copy)]
+struct Scoring {
+    head_dim: usize,
+    scale: f32,
+    cap: Option<f32>,
+}
+
+impl Scoring {
+    fn new(config: &ModelConfig) -> Self {
+        Self {
+            head_dim: config.head_dim,
+            scale: config.score_scale(),
+            cap: config.attention_softcap.map(|cap| cap as f32),
+        }
+    }
+
+    /// Softmax of the scores, in place.
+    fn softmax(self, scores: &mut [f32]) {
+        match self.cap {
+            None => softmax(scores, self.scale),
+            Some(cap) => {
+                soft_cap(scores, self.scale, cap);
+                softmax(scores, 1.0);
+            }
+        }
+    }
 }
 
 /// Buffers of one task.
@@ -134,7 +168,8 @@ struct Scratch {
 }
 
 impl Scratch {
-    /// One tile of rows, row `m` of which sees the first `seen[m]` positions.
+    /// One tile of rows, row `m` of which sees the positions `seen[m]`. What lies before all of
+    /// them is not read.
     ///
     /// # Shapes
     /// `tile` [head_dim][seen.len()], `out` [seen.len(), head_dim].
@@ -143,24 +178,53 @@ impl Scratch {
         task: &Task<'_>,
         layer: usize,
         tile: &[f32],
-        seen: &[usize],
-        head_dim: usize,
+        seen: &[Range<usize>],
+        scoring: Scoring,
         out: &mut [f32],
     ) {
-        let (isa, width) = (Isa::best(), seen.len());
-        let most = seen.last().copied().unwrap_or(0);
-        let stride = most.next_multiple_of(LANES);
+        let width = seen.len();
+        let most = seen.iter().map(|seen| seen.end).max().unwrap_or(0);
+        let least = seen.iter().map(|seen| seen.start).min().unwrap_or(0);
+        let base = least / LANES * LANES;
+        self.score(task, layer, tile, width, base..most, scoring.head_dim);
+        self.weights.clear();
+        self.weights.resize(width * (most - base), 0.0);
+        let stride = (most - base).next_multiple_of(LANES);
+        for (m, (scores, seen)) in self.scores.chunks_exact_mut(stride).zip(seen).enumerate() {
+            let scores = &mut scores[seen.start - base..seen.end - base];
+            scoring.softmax(scores);
+            let weights = self.weights.chunks_exact_mut(width);
+            for (weights, score) in weights.skip(seen.start - base).zip(scores.iter()) {
+                weights[m] = *score;
+            }
+        }
+        self.mean(task, layer, width, base, scoring.head_dim, out);
+    }
+
+    /// Products of the tile's rows with the keys at `positions`, which start a panel.
+    fn score(
+        &mut self,
+        task: &Task<'_>,
+        layer: usize,
+        tile: &[f32],
+        width: usize,
+        positions: Range<usize>,
+        head_dim: usize,
+    ) {
+        let panels = positions.len().div_ceil(LANES);
+        let stride = panels * LANES;
         self.scores.clear();
         self.scores.resize(width * stride, 0.0);
         let mut lanes = [[0.0f32; LANES]; PANELS_AT_ONCE * MAX_TILE];
-        let keys = task.cache.keys(layer, task.head, most);
-        for first in (0..most.div_ceil(LANES)).step_by(PANELS_AT_ONCE) {
-            let count = PANELS_AT_ONCE.min(most.div_ceil(LANES) - first);
+        let keys = task.cache.keys(layer, task.head, positions.end);
+        let keys = &keys[positions.start / LANES * head_dim..];
+        for first in (0..panels).step_by(PANELS_AT_ONCE) {
+            let count = PANELS_AT_ONCE.min(panels - first);
             let panels = Panels {
                 data: &keys[first * head_dim..],
                 stride: head_dim,
             };
-            f32_panels(isa, panels, count, tile, width, &mut lanes, width);
+            f32_panels(Isa::best(), panels, count, tile, width, &mut lanes, width);
             for (i, lanes) in lanes.chunks_exact(width).take(count).enumerate() {
                 for (scores, lanes) in self.scores.chunks_exact_mut(stride).zip(lanes) {
                     let start = (first + i) * LANES;
@@ -168,23 +232,36 @@ impl Scratch {
                 }
             }
         }
-        self.weights.clear();
-        self.weights.resize(width * most, 0.0);
-        let scale = 1.0 / (head_dim as f32).sqrt();
-        for (m, (scores, seen)) in self.scores.chunks_exact_mut(stride).zip(seen).enumerate() {
-            softmax(&mut scores[..*seen], scale);
-            for (weights, score) in self.weights.chunks_exact_mut(width).zip(&scores[..*seen]) {
-                weights[m] = *score;
-            }
-        }
+    }
+
+    /// The mean of the values from position `base` on, by the weights.
+    fn mean(
+        &self,
+        task: &Task<'_>,
+        layer: usize,
+        width: usize,
+        base: usize,
+        head_dim: usize,
+        out: &mut [f32],
+    ) {
+        let mut lanes = [[0.0f32; LANES]; PANELS_AT_ONCE * MAX_TILE];
         let (values, stride) = task.cache.values(layer, task.head);
         for first in (0..head_dim.div_ceil(LANES)).step_by(PANELS_AT_ONCE) {
             let count = PANELS_AT_ONCE.min(head_dim.div_ceil(LANES) - first);
             let panels = Panels {
-                data: &values[first * stride..],
+                data: &values[first * stride + base..],
                 stride,
             };
-            f32_panels(isa, panels, count, &self.weights, width, &mut lanes, width);
+            let weights = &self.weights;
+            f32_panels(
+                Isa::best(),
+                panels,
+                count,
+                weights,
+                width,
+                &mut lanes,
+                width,
+            );
             for (i, lanes) in lanes.chunks_exact(width).take(count).enumerate() {
                 for (out, lanes) in out.chunks_exact_mut(head_dim).zip(lanes) {
                     let out = &mut out[(first + i) * LANES..];

@@ -12,6 +12,8 @@ pub struct Cache {
     head_dim: usize,
     capacity: usize,
     length: usize,
+    tokens: Vec<u32>,
+    made_for: usize,
     keys: Vec<[f32; LANES]>,
     values: Vec<[f32; LANES]>,
 }
@@ -27,6 +29,8 @@ impl Cache {
             head_dim,
             capacity,
             length: 0,
+            tokens: Vec::new(),
+            made_for: 0,
             keys: vec![[0.0; LANES]; slots / LANES * head_dim],
             values: vec![[0.0; LANES]; slots * head_dim.div_ceil(LANES)],
         }
@@ -50,6 +54,22 @@ impl Cache {
     /// Forgets all but the first `length` tokens.
     pub fn truncate(&mut self, length: usize) {
         self.length = self.length.min(length);
+        self.tokens.truncate(length);
+    }
+
+    /// The tokens seen so far.
+    pub(crate) fn tokens(&self) -> &[u32] {
+        &self.tokens
+    }
+
+    /// Length of sequence whose rotary frequencies the keys were turned by.
+    pub(crate) fn made_for(&self) -> usize {
+        self.made_for
+    }
+
+    /// Sets the length of sequence whose frequencies the next keys are turned by.
+    pub(crate) fn make_for(&mut self, length: usize) {
+        self.made_for = length;
     }
 
     /// Takes over all that `other`, of the same model, has seen; what was here is forgotten.
@@ -78,11 +98,14 @@ impl Cache {
             to[..other.length].copy_from_slice(&from[..other.length]);
         }
         self.length = other.length;
+        self.tokens.clone_from(&other.tokens);
+        self.made_for = other.made_for;
     }
 
-    /// Counts `tokens` more positions as seen, once all layers have written them.
-    pub(crate) fn advance(&mut self, tokens: usize) {
-        self.length += tokens;
+    /// Counts `tokens` as seen, once all layers have written them.
+    pub(crate) fn advance(&mut self, tokens: &[u32]) {
+        self.length += tokens.len();
+        self.tokens.extend_from_slice(tokens);
     }
 
     /// Writes the keys and values of position `position`, all heads after one another.

@@ -4,6 +4,7 @@
 
 use pulp::Arch;
 use rayon::prelude::*;
+use slm_model::kernels::gated::Activation;
 use slm_model::quant::Threads;
 
 /// Elements below which a pass over rows stays on one thread.
@@ -35,11 +36,38 @@ pub fn rms_norm(x: &[f32], weight: &[f32], epsilon: f32, threads: Threads) -> Ve
     out
 }
 
-/// `silu(gate) * up`, where each row holds gate and up after one another.
+/// `act(gate) * up`, where each row holds gate and up after one another.
 ///
 /// # Shapes
 /// `x` [m, 2 width], result [m, width].
-pub fn swiglu(x: &[f32], width: usize, threads: Threads) -> Vec<f32> {
+pub fn gated(x: &[f32], width: usize, activation: Activation, threads: Threads) -> Vec<f32> {
+    match activation {
+        Activation::Silu => gated_by(
+            x,
+            width,
+            threads,
+            #[inline(always)]
+            |gate| gate / (1.0 + exp(-gate)),
+        ),
+        Activation::GeluTanh => gated_by(
+            x,
+            width,
+            threads,
+            #[inline(always)]
+            |gate| {
+                let inner = 0.797_884_6 * (gate + 0.044_715 * gate * gate * gate);
+                0.5 * gate * (1.0 + tanh(inner))
+            },
+        ),
+    }
+}
+
+fn gated_by(
+    x: &[f32],
+    width: usize,
+    threads: Threads,
+    activation: impl Fn(f32) -> f32 + Sync,
+) -> Vec<f32> {
     let mut out = vec![0.0; x.len() / 2];
     over_rows(
         &mut out,
@@ -49,11 +77,27 @@ pub fn swiglu(x: &[f32], width: usize, threads: Threads) -> Vec<f32> {
         |row, out| {
             let (gate, up) = x[2 * row * width..2 * (row + 1) * width].split_at(width);
             for ((out, gate), up) in out.iter_mut().zip(gate).zip(up) {
-                *out = gate / (1.0 + exp(-gate)) * up;
+                *out = activation(*gate) * up;
             }
         },
     );
     out
+}
+
+/// Multiplies `x` by a factor, unless that is one.
+pub fn scale(x: &mut [f32], factor: f32) {
+    if factor != 1.0 {
+        x.iter_mut().for_each(|x| *x *= factor);
+    }
+}
+
+/// Replaces each `x` by `cap tanh(scale x / cap)`.
+pub fn soft_cap(x: &mut [f32], scale: f32, cap: f32) {
+    Arch::new().dispatch(|| {
+        for x in x.iter_mut() {
+            *x = cap * tanh(*x * scale / cap);
+        }
+    });
 }
 
 /// Adds `y` to `x`.
@@ -63,13 +107,14 @@ pub fn add(x: &mut [f32], y: &[f32]) {
     }
 }
 
-/// Rotates each head of a row by `angles`: pairs are an element and that half a head later.
+/// Rotates each head of a row by `angles`: pairs are an element and that as many later as there
+/// are angles; what is left of a head stays.
 ///
 /// # Shapes
-/// `row` [heads * 2 half], `angles` [half] of (cosine, sine).
-pub fn rotate(row: &mut [f32], angles: &[(f32, f32)]) {
-    for head in row.chunks_exact_mut(2 * angles.len()) {
-        let (first, second) = head.split_at_mut(angles.len());
+/// `row` [heads * head_dim], `angles` [at most head_dim / 2] of (cosine, sine).
+pub fn rotate(row: &mut [f32], head_dim: usize, angles: &[(f32, f32)]) {
+    for head in row.chunks_exact_mut(head_dim) {
+        let (first, second) = head[..2 * angles.len()].split_at_mut(angles.len());
         for ((a, b), (cosine, sine)) in first.iter_mut().zip(second).zip(angles) {
             (*a, *b) = (*a * cosine - *b * sine, *b * cosine + *a * sine);
         }
@@ -121,6 +166,19 @@ pub fn exp(x: f32) -> f32 {
     let value = tail * r * r + r + 1.0;
     let power = f32::from_bits(((n as i32 + 127) as u32) << 23);
     if x < -87.3 { 0.0 } else { value * power }
+}
+
+/// `tanh x`, to within a few units in the last place: a polynomial for small `x` (Cephes), where
+/// the quotient of exponentials would cancel.
+#[inline(always)]
+fn tanh(x: f32) -> f32 {
+    let z = x * x;
+    let tail = (((-5.704_988_7e-3 * z + 2.063_908_9e-2) * z - 5.373_971_5e-2) * z + 1.333_144_2e-1)
+        * z
+        - 3.333_328_2e-1;
+    let small = tail * z * x + x;
+    let large = (1.0 - 2.0 / (exp(2.0 * x.abs()) + 1.0)).copysign(x);
+    if x.abs() < 0.625 { small } else { large }
 }
 
 /// The largest of `x`, in lanes, which no order can change.
@@ -227,15 +285,39 @@ mod tests {
     fn rotation_keeps_lengths_and_turns_by_the_angle() {
         let mut row = vec![1.0, 0.0, 0.0, 2.0];
         let angle = 0.3f32;
-        rotate(&mut row, &[(angle.cos(), angle.sin()), (1.0, 0.0)]);
+        rotate(&mut row, 4, &[(angle.cos(), angle.sin()), (1.0, 0.0)]);
         assert_eq!(row, vec![angle.cos(), 0.0, angle.sin(), 2.0]);
+        let mut row = vec![1.0, 0.0, 7.0, 0.0, 1.0, 8.0];
+        rotate(&mut row, 3, &[(0.0, 1.0)]);
+        assert_eq!(row, vec![0.0, 1.0, 7.0, -1.0, 0.0, 8.0]);
     }
 
     #[test]
-    fn swiglu_is_silu_times_up() {
-        let y = swiglu(&[1.0, -2.0, 3.0, 4.0], 2, Threads::One);
+    fn gates_are_those_of_their_formulas() {
+        let y = gated(&[1.0, -2.0, 3.0, 4.0], 2, Activation::Silu, Threads::One);
         for (got, (gate, up)) in y.iter().zip([(1.0f32, 3.0f32), (-2.0, 4.0)]) {
             assert!((got - gate / (1.0 + (-gate).exp()) * up).abs() < 1e-6);
+        }
+        // torch.nn.functional.gelu(x, approximate="tanh")
+        let y = gated(
+            &[1.0, -2.0, 1.0, 1.0],
+            2,
+            Activation::GeluTanh,
+            Threads::One,
+        );
+        assert!((y[0] - 0.841_192).abs() < 1e-6 && (y[1] + 0.045_402_3).abs() < 1e-6);
+    }
+
+    #[test]
+    fn bounds_are_soft() {
+        let mut x: Vec<f32> = (-300..300).map(|i| i as f32).collect();
+        soft_cap(&mut x, 0.5, 30.0);
+        for (i, x) in (-300..300).zip(x) {
+            let exact = 30.0 * (f64::from(i) * 0.5 / 30.0).tanh();
+            assert!(
+                (f64::from(x) - exact).abs() < 2e-5,
+                "at {i}: {x}, not {exact}"
+            );
         }
     }
 }

@@ -1,13 +1,14 @@
 //! The decoder's forward pass over new tokens of one or many sequences.
 //!
 //! Prefill takes many tokens of one sequence, decode one token of each of many; both give, bit for
-//! bit, what the tokens one by one would.
+//! bit, what the tokens one by one would. Where rotary frequencies depend on the sequence's length
+//! (`longrope`), a sequence that outgrows the short ones is computed anew, as transformers does.
 
-use slm_model::quant::{Linear, Threads};
+use slm_model::quant::Threads;
 
 use crate::attention::{Stretch, attend};
 use crate::cache::Cache;
-use crate::elementwise::{add, rms_norm, rotate, swiglu};
+use crate::elementwise::{add, gated, rms_norm, rotate, scale, soft_cap};
 use crate::model::{Layer, Model};
 
 /// Most tokens of a prompt that are taken at once, to bound the memory of activations.
@@ -30,12 +31,33 @@ impl Model {
     /// # Panics
     /// When a token is outside the vocabulary or the cache has no room.
     pub fn prefill(&self, cache: &mut Cache, tokens: &[u32], threads: Threads) -> Vec<f32> {
+        self.make_room(cache, tokens.len(), threads);
+        let last = self.feed(cache, tokens, threads);
+        self.logits(&last, threads)
+    }
+
+    /// Feeds tokens a part at a time; returns the residual stream after the last.
+    fn feed(&self, cache: &mut Cache, tokens: &[u32], threads: Threads) -> Vec<f32> {
         let mut last = Vec::new();
         for tokens in tokens.chunks(PREFILL_TOKENS) {
             let hidden = self.hidden(&mut [Span { cache, tokens }], threads);
             last = hidden[hidden.len() - self.config.hidden_size..].to_vec();
         }
-        self.logits(&last, threads)
+        last
+    }
+
+    /// Readies a cache for `more` tokens: where other frequencies hold for the longer sequence,
+    /// what it has seen is computed anew by those.
+    fn make_room(&self, cache: &mut Cache, more: usize, threads: Threads) {
+        let (before, length) = (cache.made_for(), cache.len() + more);
+        let mut bounds = self.config.ropes.iter().filter_map(|r| r.longest_short());
+        let differs = bounds.any(|short| (before > short) != (length > short));
+        cache.make_for(length);
+        if differs && !cache.is_empty() {
+            let seen = cache.tokens().to_vec();
+            cache.truncate(0);
+            self.feed(cache, &seen, threads);
+        }
     }
 
     /// Feeds one token to each of many sequences and returns the logits after them.
@@ -46,6 +68,9 @@ impl Model {
     /// # Panics
     /// As [`Model::prefill`].
     pub fn decode(&self, steps: &mut [(&mut Cache, u32)], threads: Threads) -> Vec<f32> {
+        for (cache, _) in steps.iter_mut() {
+            self.make_room(cache, 1, threads);
+        }
         let tokens: Vec<[u32; 1]> = steps.iter().map(|(_, token)| [*token]).collect();
         let spans = steps.iter_mut().zip(&tokens);
         let mut spans: Vec<Span<'_>> = spans
@@ -64,6 +89,7 @@ impl Model {
     /// When a token is outside the vocabulary.
     pub fn all_logits(&self, tokens: &[u32], threads: Threads) -> Vec<f32> {
         let mut cache = Cache::new(&self.config, tokens.len());
+        cache.make_for(tokens.len());
         let hidden = self.hidden(
             &mut [Span {
                 cache: &mut cache,
@@ -78,7 +104,15 @@ impl Model {
         let epsilon = self.config.rms_norm_eps as f32;
         let normed = rms_norm(hidden, &self.norm, epsilon, threads);
         let head = self.head.as_ref().unwrap_or(&self.embedding);
-        product(head, &normed, threads)
+        let mut logits = head.apply(&normed, normed.len() / head.columns(), threads);
+        if self.config.logits_scaling != 1.0 {
+            let divisor = self.config.logits_scaling as f32;
+            logits.iter_mut().for_each(|logit| *logit /= divisor);
+        }
+        if let Some(cap) = self.config.logits_softcap {
+            soft_cap(&mut logits, 1.0, cap as f32);
+        }
+        logits
     }
 
     /// The residual stream after the last block, for every token of every span.
@@ -93,30 +127,40 @@ impl Model {
         for (x, token) in x.chunks_exact_mut(width).zip(tokens) {
             self.embedding.parts()[0].copy_row(*token as usize, x);
         }
-        let angles = self.angles(spans);
+        scale(&mut x, self.config.embedding_multiplier as f32);
+        let ropes = 0..self.frequencies.len();
+        let angles: Vec<Angles> = ropes.map(|rope| self.angles(rope, spans)).collect();
         for (number, layer) in self.layers.iter().enumerate() {
-            self.block(number, layer, &mut x, spans, &angles, threads);
+            let angles = &angles[self.config.layers[number].rope];
+            self.block(number, layer, &mut x, spans, angles, threads);
         }
         for span in spans {
-            span.cache.advance(span.tokens.len());
+            span.cache.advance(span.tokens);
         }
         x
     }
 
-    /// Cosine and sine of each rotary frequency at each token's position.
-    fn angles(&self, spans: &[Span<'_>]) -> Vec<(f32, f32)> {
-        let positions = spans.iter().flat_map(|span| {
+    /// Cosine and sine of each frequency of a rope at each token's position.
+    fn angles(&self, rope: usize, spans: &[Span<'_>]) -> Angles {
+        let settings = &self.config.ropes[rope];
+        let factor = settings.attention_factor();
+        let mut turns = Vec::new();
+        for span in spans {
+            let short = settings.longest_short().unwrap_or(usize::MAX);
+            let set = usize::from(span.cache.made_for() > short);
+            let frequencies = &self.frequencies[rope][set];
             let start = span.cache.len();
-            start..start + span.tokens.len()
-        });
-        positions
-            .flat_map(|position| {
-                self.frequencies.iter().map(move |frequency| {
+            for position in start..start + span.tokens.len() {
+                turns.extend(frequencies.iter().map(|frequency| {
                     let (sine, cosine) = (position as f64 * frequency).sin_cos();
-                    (cosine as f32, sine as f32)
-                })
-            })
-            .collect()
+                    ((cosine * factor) as f32, (sine * factor) as f32)
+                }));
+            }
+        }
+        Angles {
+            pairs: settings.pairs(),
+            turns,
+        }
     }
 
     fn block(
@@ -125,44 +169,88 @@ impl Model {
         layer: &Layer,
         x: &mut [f32],
         spans: &mut [Span<'_>],
-        angles: &[(f32, f32)],
+        angles: &Angles,
         threads: Threads,
     ) {
         let config = &self.config;
         let epsilon = config.rms_norm_eps as f32;
-        let (q, kv) = (config.query_width(), config.key_value_width());
-        let normed = rms_norm(x, &layer.input_norm, epsilon, threads);
-        let mut qkv = product(&layer.qkv, &normed, threads);
-        for (row, angles) in qkv
-            .chunks_exact_mut(q + 2 * kv)
-            .zip(angles.chunks_exact(config.head_dim / 2))
-        {
-            rotate(&mut row[..q + kv], angles);
-        }
-        remember(number, &qkv, q, kv, spans);
-        let attended = attend(config, number, &qkv, q + 2 * kv, &stretches(spans), threads);
-        add(x, &product(&layer.output, &attended, threads));
+        let stride = config.query_width() + 2 * config.key_value_width();
+        let normed = rms_norm(x, &layer.attention_norm, epsilon, threads);
+        let mut qkv = layer.qkv.apply(&normed, threads);
+        self.norm_heads(layer, &mut qkv);
+        self.rotate_heads(&mut qkv, angles);
+        self.remember(number, &qkv, spans);
+        let attended = attend(config, number, &qkv, stride, &stretches(spans), threads);
+        let branch = layer.output.apply(&attended, threads);
+        self.join(x, branch, layer.attention_output_norm.as_deref(), threads);
         let normed = rms_norm(x, &layer.mlp_norm, epsilon, threads);
-        let gate_up = product(&layer.gate_up, &normed, threads);
-        let activated = swiglu(&gate_up, config.intermediate_size, threads);
-        add(x, &product(&layer.down, &activated, threads));
+        let gate_up = layer.gate_up.apply(&normed, threads);
+        let width = config.intermediate_size;
+        let activated = gated(&gate_up, width, config.activation, threads);
+        let branch = layer.down.apply(&activated, threads);
+        self.join(x, branch, layer.mlp_output_norm.as_deref(), threads);
     }
-}
 
-fn product(layer: &Linear, x: &[f32], threads: Threads) -> Vec<f32> {
-    layer.apply(x, x.len() / layer.columns(), threads)
-}
+    /// Adds a branch to the residual stream, normed and scaled as the family has it.
+    fn join(&self, x: &mut [f32], branch: Vec<f32>, norm: Option<&[f32]>, threads: Threads) {
+        let mut branch = match norm {
+            None => branch,
+            Some(norm) => rms_norm(&branch, norm, self.config.rms_norm_eps as f32, threads),
+        };
+        scale(&mut branch, self.config.residual_multiplier as f32);
+        add(x, &branch);
+    }
 
-/// Writes the keys and values of all rows to their caches.
-fn remember(layer: usize, qkv: &[f32], q: usize, kv: usize, spans: &mut [Span<'_>]) {
-    let mut rows = qkv.chunks_exact(q + 2 * kv);
-    for span in spans {
-        let start = span.cache.len();
-        for (position, row) in (start..start + span.tokens.len()).zip(&mut rows) {
-            span.cache
-                .write(layer, position, &row[q..q + kv], &row[q + kv..]);
+    /// Normalises each query and key head, where the family does.
+    ///
+    /// # Shapes
+    /// `qkv` [m, query width + 2 key width].
+    fn norm_heads(&self, layer: &Layer, qkv: &mut [f32]) {
+        let Some(norms) = &layer.head_norms else {
+            return;
+        };
+        let config = &self.config;
+        let (q, kv) = (config.query_width(), config.key_value_width());
+        let epsilon = config.rms_norm_eps as f32;
+        for row in qkv.chunks_exact_mut(q + 2 * kv) {
+            let (queries, rest) = row.split_at_mut(q);
+            for (heads, norm) in [(queries, &norms[0]), (&mut rest[..kv], &norms[1])] {
+                let normed = rms_norm(heads, norm, epsilon, Threads::One);
+                heads.copy_from_slice(&normed);
+            }
         }
     }
+
+    /// Turns each query and key head by its position.
+    fn rotate_heads(&self, qkv: &mut [f32], angles: &Angles) {
+        if angles.pairs == 0 {
+            return;
+        }
+        let (q, kv) = (self.config.query_width(), self.config.key_value_width());
+        let rows = qkv.chunks_exact_mut(q + 2 * kv);
+        for (row, turns) in rows.zip(angles.turns.chunks_exact(angles.pairs)) {
+            rotate(&mut row[..q + kv], self.config.head_dim, turns);
+        }
+    }
+
+    /// Writes the keys and values of all rows to their caches.
+    fn remember(&self, layer: usize, qkv: &[f32], spans: &mut [Span<'_>]) {
+        let (q, kv) = (self.config.query_width(), self.config.key_value_width());
+        let mut rows = qkv.chunks_exact(q + 2 * kv);
+        for span in spans {
+            let start = span.cache.len();
+            for (position, row) in (start..start + span.tokens.len()).zip(&mut rows) {
+                span.cache
+                    .write(layer, position, &row[q..q + kv], &row[q + kv..]);
+            }
+        }
+    }
+}
+
+/// Cosines and sines of the rows of a step, `pairs` of them for each.
+struct Angles {
+    pairs: usize,
+    turns: Vec<(f32, f32)>,
 }
 
 fn stretches<'a>(spans: &'a [Span<'_>]) -> Vec<Stretch<'a>> {

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use half::bf16;
-use safetensors::Dtype;
 use serde_json::Value;
 use slm_model::lora::{Adapter, LoraPair};
 use slm_model::quant::{
@@ -15,7 +14,8 @@ use slm_model::{Checkpoint, ModelConfig, ModelError};
 
 use crate::error::Result;
 
-/// Gives weights by the path of their module, such as `model.layers.0.self_attn.q_proj`.
+/// Gives matrices by the path of their module, such as `model.layers.0.self_attn.q_proj`, and
+/// vectors by their name.
 pub trait WeightSource {
     /// The matrix [rows, columns] of `module`.
     ///
@@ -23,11 +23,11 @@ pub trait WeightSource {
     /// When it is not there or not of that shape.
     fn matrix(&mut self, module: &str, rows: usize, columns: usize) -> Result<Weights>;
 
-    /// The vector of `module`.
+    /// The vector `name`, such as `model.norm.weight`.
     ///
     /// # Errors
     /// When it is not there or not of that length.
-    fn vector(&mut self, module: &str, length: usize) -> Result<Vec<f32>>;
+    fn vector(&mut self, name: &str, length: usize) -> Result<Vec<f32>>;
 }
 
 /// How matrices are held in memory.
@@ -80,54 +80,58 @@ impl Files {
         })
     }
 
-    fn stored(&self, module: &str, rows: usize, columns: usize) -> Result<Stored> {
-        let name = format!("{module}.weight");
-        let quantized = self.quantization.as_ref().and_then(|q| q.bits(module));
-        if let (Some(bits), false) = (quantized, self.checkpoint.contains(&name)) {
-            let matrix = read_quantized(&self.checkpoint, &self.dir, module, rows, columns, bits)?;
-            return Ok(Stored::Quantized(matrix));
+    /// The packed weight of `module`, where the checkpoint has it packed.
+    fn quantized(
+        &self,
+        module: &str,
+        rows: usize,
+        columns: usize,
+    ) -> Result<Option<QuantizedMatrix>> {
+        let bits = self.quantization.as_ref().and_then(|q| q.bits(module));
+        let Some(bits) = bits.filter(|_| !self.checkpoint.contains(&format!("{module}.weight")))
+        else {
+            return Ok(None);
+        };
+        let matrix = read_quantized(&self.checkpoint, &self.dir, module, rows, columns, bits)?;
+        for part in ["weight_packed", "weight_scale"] {
+            self.checkpoint.release(&format!("{module}.{part}"));
         }
-        let values = self.checkpoint.read(&name, &[rows, columns])?;
-        let narrow = matches!(self.checkpoint.raw(&name), Some((_, Dtype::BF16, _)));
-        Ok(if narrow {
-            Stored::Bf16(values)
-        } else {
-            Stored::F32(values)
-        })
+        Ok(Some(matrix))
     }
-}
 
-/// A matrix as its file has it; bfloat16 widened.
-enum Stored {
-    F32(Vec<f32>),
-    Bf16(Vec<f32>),
-    Quantized(QuantizedMatrix),
+    /// The weight of `module` with its adapter's update, in f32.
+    fn adapted(&self, pair: &LoraPair, rows: usize, columns: usize) -> Result<Weights> {
+        let module = &pair.module;
+        let mut values = match self.quantized(module, rows, columns)? {
+            Some(matrix) => matrix.dequantize(),
+            None => self
+                .checkpoint
+                .read(&format!("{module}.weight"), &[rows, columns])?,
+        };
+        pair.merge_into(&mut values, self.rank, self.scale);
+        let matrix = DenseMatrix::from_f32(&values, rows, columns);
+        Ok(Weights::Dense(matrix))
+    }
 }
 
 impl WeightSource for Files {
     fn matrix(&mut self, module: &str, rows: usize, columns: usize) -> Result<Weights> {
-        let stored = self.stored(module, rows, columns)?;
         if let Some(pair) = self.pairs.get(module) {
-            let mut values = match stored {
-                Stored::F32(values) | Stored::Bf16(values) => values,
-                Stored::Quantized(matrix) => matrix.dequantize(),
-            };
-            pair.merge_into(&mut values, self.rank, self.scale);
-            return Ok(Weights::Dense(DenseMatrix::from_f32(
-                &values, rows, columns,
-            )));
+            return self.adapted(pair, rows, columns);
         }
-        Ok(match stored {
-            Stored::F32(values) => Weights::Dense(DenseMatrix::from_f32(&values, rows, columns)),
-            Stored::Bf16(values) => dense_bf16(&values, rows, columns),
-            Stored::Quantized(matrix) => Weights::Quantized(PackedMatrix::new(&matrix)),
-        })
+        if let Some(matrix) = self.quantized(module, rows, columns)? {
+            return Ok(Weights::Quantized(PackedMatrix::new(&matrix)));
+        }
+        let name = format!("{module}.weight");
+        let mut stream = self.checkpoint.stream(&name, &[rows, columns])?;
+        Ok(Weights::Dense(match stream.is_bf16() {
+            true => DenseMatrix::from_bf16_rows(rows, columns, |row| stream.read_bf16(row)),
+            false => DenseMatrix::from_rows(rows, columns, |row| stream.read(row)),
+        }))
     }
 
-    fn vector(&mut self, module: &str, length: usize) -> Result<Vec<f32>> {
-        Ok(self
-            .checkpoint
-            .read(&format!("{module}.weight"), &[length])?)
+    fn vector(&mut self, name: &str, length: usize) -> Result<Vec<f32>> {
+        Ok(self.checkpoint.read(name, &[length])?)
     }
 }
 
@@ -140,11 +144,10 @@ pub struct InMemory {
 }
 
 impl InMemory {
-    fn take(&mut self, module: &str, length: usize) -> Result<Vec<f32>> {
-        let name = format!("{module}.weight");
+    fn take(&mut self, name: &str, length: usize) -> Result<Vec<f32>> {
         let values = self
             .tables
-            .take(&name)
+            .take(name)
             .filter(|values| values.len() == length);
         Ok(values.ok_or_else(|| {
             let problem = format!("weight `{name}` with {length} numbers is missing");
@@ -155,7 +158,7 @@ impl InMemory {
 
 impl WeightSource for InMemory {
     fn matrix(&mut self, module: &str, rows: usize, columns: usize) -> Result<Weights> {
-        let values = self.take(module, rows * columns)?;
+        let values = self.take(&format!("{module}.weight"), rows * columns)?;
         let table = module == "lm_head" || module.ends_with("embed_tokens");
         Ok(match self.format {
             WeightFormat::F32 => Weights::Dense(DenseMatrix::from_f32(&values, rows, columns)),
@@ -168,8 +171,8 @@ impl WeightSource for InMemory {
         })
     }
 
-    fn vector(&mut self, module: &str, length: usize) -> Result<Vec<f32>> {
-        self.take(module, length)
+    fn vector(&mut self, name: &str, length: usize) -> Result<Vec<f32>> {
+        self.take(name, length)
     }
 }
 

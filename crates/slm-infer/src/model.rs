@@ -1,9 +1,10 @@
-//! A Llama decoder ready for inference: its shape and its packed weights.
+//! A decoder of any known family ready for inference: its description and its packed weights.
 
 use std::path::Path;
 
 use slm_model::ModelConfig;
-use slm_model::quant::Linear;
+use slm_model::config::LinearShape;
+use slm_model::quant::{Linear, Threads};
 
 use crate::error::Result;
 use crate::load::{Files, WeightSource};
@@ -13,22 +14,57 @@ pub struct Model {
     pub(crate) config: ModelConfig,
     pub(crate) embedding: Linear,
     pub(crate) layers: Vec<Layer>,
+    /// Norms hold what they multiply by, the family's offset included.
     pub(crate) norm: Vec<f32>,
     /// None when the embedding is the head.
     pub(crate) head: Option<Linear>,
-    pub(crate) frequencies: Vec<f64>,
+    /// The sets of frequencies of each rope.
+    pub(crate) frequencies: Vec<Vec<Vec<f64>>>,
 }
 
 /// One block.
 pub(crate) struct Layer {
-    pub input_norm: Vec<f32>,
+    pub attention_norm: Vec<f32>,
     /// Query, key and value projections, joined.
-    pub qkv: Linear,
-    pub output: Linear,
+    pub qkv: Projection,
+    /// Norms of query and key heads.
+    pub head_norms: Option<[Vec<f32>; 2]>,
+    pub output: Projection,
+    pub attention_output_norm: Option<Vec<f32>>,
     pub mlp_norm: Vec<f32>,
     /// Gate and up projections, joined.
-    pub gate_up: Linear,
-    pub down: Linear,
+    pub gate_up: Projection,
+    pub down: Projection,
+    pub mlp_output_norm: Option<Vec<f32>>,
+}
+
+/// A linear layer, and its bias where it has one.
+pub(crate) struct Projection {
+    linear: Linear,
+    bias: Option<Vec<f32>>,
+}
+
+impl Projection {
+    /// `y = x W^T + bias`.
+    ///
+    /// # Shapes
+    /// `x` [m, inputs], result [m, outputs].
+    pub fn apply(&self, x: &[f32], threads: Threads) -> Vec<f32> {
+        let mut y = self
+            .linear
+            .apply(x, x.len() / self.linear.columns(), threads);
+        if let Some(bias) = &self.bias {
+            for row in y.chunks_exact_mut(bias.len()) {
+                row.iter_mut().zip(bias).for_each(|(y, bias)| *y += bias);
+            }
+        }
+        y
+    }
+
+    fn bytes(&self) -> usize {
+        let bias = self.bias.as_ref().map_or(0, |b| size_of_val(b.as_slice()));
+        self.linear.bytes() + bias
+    }
 }
 
 impl Model {
@@ -56,64 +92,31 @@ impl Model {
     /// # Errors
     /// When the source lacks a weight.
     pub fn build(config: ModelConfig, source: &mut dyn WeightSource) -> Result<Self> {
-        let (d, f) = (config.hidden_size, config.intermediate_size);
-        let (q, kv) = (config.query_width(), config.key_value_width());
-        let mut join = |names: &[(String, usize)], columns: usize| -> Result<Linear> {
-            let parts = names
-                .iter()
-                .map(|(name, rows)| source.matrix(name, *rows, columns));
-            Ok(Linear::new(parts.collect::<Result<Vec<_>>>()?))
+        let d = config.hidden_size;
+        let mut build = Builder {
+            config: &config,
+            source,
         };
-        let embedding = join(&[("model.embed_tokens".into(), config.vocab_size)], d)?;
+        let embedding = build.table("model.embed_tokens")?;
         let head = match config.tie_word_embeddings {
             true => None,
-            false => Some(join(&[("lm_head".into(), config.vocab_size)], d)?),
+            false => Some(build.table("lm_head")?),
         };
-        let mut linears = Vec::with_capacity(config.num_hidden_layers);
-        for layer in 0..config.num_hidden_layers {
-            let name = |part: &str| format!("model.layers.{layer}.{part}");
-            let attention = |part: &str| name(&format!("self_attn.{part}_proj"));
-            linears.push((
-                join(
-                    &[
-                        (attention("q"), q),
-                        (attention("k"), kv),
-                        (attention("v"), kv),
-                    ],
-                    d,
-                )?,
-                join(&[(attention("o"), d)], q)?,
-                join(&[(name("mlp.gate_proj"), f), (name("mlp.up_proj"), f)], d)?,
-                join(&[(name("mlp.down_proj"), d)], f)?,
-            ));
-        }
-        let mut layers = Vec::with_capacity(linears.len());
-        for (i, (qkv, output, gate_up, down)) in linears.into_iter().enumerate() {
-            let input_norm = source.vector(&format!("model.layers.{i}.input_layernorm"), d)?;
-            let mlp_norm =
-                source.vector(&format!("model.layers.{i}.post_attention_layernorm"), d)?;
-            layers.push(Layer {
-                input_norm,
-                qkv,
-                output,
-                mlp_norm,
-                gate_up,
-                down,
-            });
-        }
-        let norm = source.vector("model.norm", d)?;
-        let frequencies = config.rotary_frequencies();
+        let layers = (0..config.num_hidden_layers).map(|layer| build.layer(layer));
+        let layers = layers.collect::<Result<_>>()?;
+        let norm = build.norm("model.norm", d)?;
+        let frequencies = config.ropes.iter().map(|rope| rope.frequency_sets());
         Ok(Self {
-            config,
             embedding,
             layers,
             norm,
             head,
-            frequencies,
+            frequencies: frequencies.collect(),
+            config,
         })
     }
 
-    /// The model's shape.
+    /// The model's description.
     pub fn config(&self) -> &ModelConfig {
         &self.config
     }
@@ -125,5 +128,80 @@ impl Model {
         });
         let head = self.head.as_ref().map_or(0, Linear::bytes);
         self.embedding.bytes() + head + layers.sum::<usize>()
+    }
+}
+
+/// Takes weights from a source by the names of the family.
+struct Builder<'a> {
+    config: &'a ModelConfig,
+    source: &'a mut dyn WeightSource,
+}
+
+impl Builder<'_> {
+    fn table(&mut self, module: &str) -> Result<Linear> {
+        let (rows, columns) = (self.config.vocab_size, self.config.hidden_size);
+        Ok(Linear::new(vec![
+            self.source.matrix(module, rows, columns)?,
+        ]))
+    }
+
+    fn norm(&mut self, module: &str, width: usize) -> Result<Vec<f32>> {
+        let mut weight = self.source.vector(&format!("{module}.weight"), width)?;
+        let offset = self.config.norm_offset as f32;
+        if offset != 0.0 {
+            weight.iter_mut().for_each(|weight| *weight += offset);
+        }
+        Ok(weight)
+    }
+
+    fn projection(&mut self, block: &str, shapes: &[LinearShape]) -> Result<Projection> {
+        let (mut parts, mut biases) = (Vec::new(), Vec::new());
+        for shape in shapes {
+            let module = format!("{block}.{}", shape.module);
+            parts.push(self.source.matrix(&module, shape.outputs, shape.inputs)?);
+            if shape.bias {
+                biases.extend(
+                    self.source
+                        .vector(&format!("{module}.bias"), shape.outputs)?,
+                );
+            }
+        }
+        Ok(Projection {
+            linear: Linear::new(parts),
+            bias: (!biases.is_empty()).then_some(biases),
+        })
+    }
+
+    fn layer(&mut self, number: usize) -> Result<Layer> {
+        let at = format!("model.layers.{number}");
+        let (modules, d) = (&self.config.modules, self.config.hidden_size);
+        let linears = self.config.linears();
+        let (qkv, rest) = linears.split_at(modules.qkv.len());
+        let (output, rest) = rest.split_at(1);
+        let (gate_up, down) = rest.split_at(modules.gate_up.len());
+        let qkv = self.projection(&at, qkv)?;
+        let output = self.projection(&at, output)?;
+        let gate_up = self.projection(&at, gate_up)?;
+        let down = self.projection(&at, down)?;
+        let width = self.config.head_dim;
+        let head_norms = match modules.head_norms {
+            None => None,
+            Some([query, key]) => Some([
+                self.norm(&format!("{at}.{query}"), width)?,
+                self.norm(&format!("{at}.{key}"), width)?,
+            ]),
+        };
+        let mut norm = |name: &str| self.norm(&format!("{at}.{name}"), d);
+        Ok(Layer {
+            attention_norm: norm(modules.attention_norm)?,
+            attention_output_norm: modules.attention_output_norm.map(&mut norm).transpose()?,
+            mlp_norm: norm(modules.mlp_norm)?,
+            mlp_output_norm: modules.mlp_output_norm.map(&mut norm).transpose()?,
+            qkv,
+            head_norms,
+            output,
+            gate_up,
+            down,
+        })
     }
 }

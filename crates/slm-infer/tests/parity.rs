@@ -6,12 +6,20 @@ use safetensors::SafeTensors;
 use slm_infer::{Engine, EngineSettings, Finish, Model, Request};
 use slm_model::quant::Threads;
 
-const FAMILIES: [&str; 3] = ["llama", "llama-untied", "llama-rope-scaled"];
-
-fn folder(family: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../../tests/fixtures/hf")
-        .join(family)
+/// Every checkpoint there is a reference for.
+fn references() -> Vec<(String, PathBuf)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/hf");
+    let mut found: Vec<(String, PathBuf)> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .map(|path| {
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            (name, path)
+        })
+        .collect();
+    found.sort();
+    assert!(found.len() >= 8, "{found:?}");
+    found
 }
 
 fn floats(file: &SafeTensors<'_>, name: &str) -> Vec<f32> {
@@ -50,12 +58,14 @@ fn logits_difference(model: &Model, expected: &Path) -> f32 {
 
 #[test]
 fn logits_agree_with_transformers_and_peft() {
-    for family in FAMILIES {
-        let dir = folder(family);
+    for (family, dir) in references() {
         let plain = Model::load(&dir).unwrap();
         let difference = logits_difference(&plain, &dir.join("expected.safetensors"));
         assert!(difference < 1e-3, "{family}: {difference}");
         let adapter = dir.join("adapter");
+        if !adapter.is_dir() {
+            continue;
+        }
         let adapted = Model::load_adapted(&dir, Some(&adapter)).unwrap();
         let difference = logits_difference(&adapted, &adapter.join("expected.safetensors"));
         assert!(difference < 1e-3, "{family} with adapter: {difference}");
@@ -66,21 +76,26 @@ fn logits_agree_with_transformers_and_peft() {
 
 #[test]
 fn greedy_answers_agree_with_transformers() {
-    for family in FAMILIES {
-        let dir = folder(family);
+    for (family, dir) in references() {
         let data = std::fs::read(dir.join("expected.safetensors")).unwrap();
         let file = SafeTensors::deserialize(&data).unwrap();
         let (prompt, whole) = (
             tokens(&file, "generate_prompt"),
             tokens(&file, "generate_output"),
         );
-        let engine = Engine::with_settings(Model::load(&dir).unwrap(), EngineSettings { batch: 1 });
-        let request = Request::greedy(prompt.clone(), whole.len() - prompt.len(), vec![]);
-        let answer = engine.generate(&[request], &mut |_| {}).remove(0).unwrap();
-        assert_eq!([prompt.clone(), answer.tokens].concat(), whole, "{family}");
-        assert_eq!(
-            (answer.finish, answer.prefill_tokens),
-            (Finish::Length, prompt.len())
-        );
+        for batch in [1, 4] {
+            let model = Model::load(&dir).unwrap();
+            let engine = Engine::with_settings(model, EngineSettings { batch });
+            let new = whole.len() - prompt.len();
+            let requests = vec![Request::greedy(prompt.clone(), new, vec![]); batch];
+            for answer in engine.generate(&requests, &mut |_| {}) {
+                let answer = answer.unwrap();
+                assert_eq!([prompt.clone(), answer.tokens].concat(), whole, "{family}");
+                assert_eq!(
+                    (answer.finish, answer.prefill_tokens),
+                    (Finish::Length, prompt.len())
+                );
+            }
+        }
     }
 }

@@ -1,18 +1,25 @@
 //! Hugging Face checkpoints: safetensors files, memory-mapped, one or sharded.
 //!
-//! Knows files, names, shapes and number formats; does not know what a weight is for.
+//! Knows files, names, shapes and number formats; does not know what a weight is for. Nothing in a
+//! file is believed: every size is checked against the file before memory is taken for it.
+
+mod index;
+mod stream;
+mod write;
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use half::{bf16, f16};
 use memmap2::Mmap;
-use safetensors::tensor::{Dtype, SafeTensors, TensorView};
-use serde_json::Value;
+use safetensors::tensor::{Dtype, SafeTensors, TensorInfo};
 
 use crate::error::{ModelError, Result};
+use index::{Index, repeated_name};
+pub use stream::TensorStream;
+pub use write::{
+    NamedTensor, StoredType, write_atomically, write_safetensors, write_tables, write_views,
+};
 
 /// A safetensors file or an index of several, mapped into memory.
 pub struct Checkpoint {
@@ -38,21 +45,35 @@ impl Checkpoint {
     /// Opens `model.safetensors`, or the shards that `model.safetensors.index.json` lists, in `dir`.
     ///
     /// # Errors
-    /// When neither is there, a header is hostile or truncated, or a listed shard is missing.
+    /// When neither is there, a header is hostile or truncated, a listed shard is missing, or a
+    /// tensor does not lie where the index says.
     pub fn open(dir: &Path) -> Result<Self> {
         let single = dir.join("model.safetensors");
         if single.is_file() {
             return Self::open_files(vec![single]);
         }
-        let index = dir.join("model.safetensors.index.json");
-        if !index.is_file() {
+        let path = dir.join("model.safetensors.index.json");
+        if !path.is_file() {
             return Err(ModelError::invalid(
                 dir,
                 "no `model.safetensors` and no `model.safetensors.index.json`",
                 "give the folder of a Hugging Face checkpoint",
             ));
         }
-        Self::open_files(shards(dir, &index)?)
+        let index = Index::read(&path)?;
+        let checkpoint = Self::open_files(index.shards)?;
+        for (tensor, shard) in &index.places {
+            let found = checkpoint.place.get(tensor).map(|place| place.file);
+            if found != Some(*shard) {
+                let shard = checkpoint.files[*shard].path.display();
+                return Err(ModelError::invalid(
+                    &path,
+                    format!("tensor `{tensor}` is not in `{shard}`, where the index has it"),
+                    "index and shards do not belong together; fetch them again",
+                ));
+            }
+        }
+        Ok(checkpoint)
     }
 
     /// Opens one safetensors file, such as a PEFT adapter.
@@ -88,30 +109,44 @@ impl Checkpoint {
         };
         let (header, metadata) = SafeTensors::read_metadata(&map).map_err(broken)?;
         let body = header + 8;
-        let length = map.len();
-        let number = self.files.len();
+        if let Some(name) = repeated_name(&map[8..body]) {
+            return Err(twice(&path, &name));
+        }
         for (name, info) in metadata.tensors() {
-            let (start, end) = (body + info.data_offsets.0, body + info.data_offsets.1);
-            if end > length {
-                return Err(ModelError::invalid(
-                    &path,
-                    format!("tensor `{name}` ends at byte {end}, the file at {length}"),
-                    "the file is truncated; fetch or write it again",
-                ));
-            }
-            self.place.insert(
-                name.clone(),
-                Place {
-                    file: number,
-                    start,
-                    end,
-                    dtype: info.dtype,
-                    shape: info.shape.clone(),
-                },
-            );
+            self.place(&path, name, info, body, map.len())?;
         }
         self.files.push(MappedFile { path, map });
         Ok(())
+    }
+
+    /// Notes where a tensor of the file that comes next lies.
+    fn place(
+        &mut self,
+        path: &Path,
+        name: String,
+        info: &TensorInfo,
+        body: usize,
+        length: usize,
+    ) -> Result<()> {
+        let (start, end) = (body + info.data_offsets.0, body + info.data_offsets.1);
+        if end > length {
+            return Err(ModelError::invalid(
+                path,
+                format!("tensor `{name}` ends at byte {end}, the file at {length}"),
+                "the file is truncated; fetch or write it again",
+            ));
+        }
+        let place = Place {
+            file: self.files.len(),
+            start,
+            end,
+            dtype: info.dtype,
+            shape: info.shape.clone(),
+        };
+        match self.place.insert(name.clone(), place) {
+            None => Ok(()),
+            Some(_) => Err(twice(path, &name)),
+        }
     }
 
     /// Names and shapes of all tensors, sorted by name.
@@ -139,13 +174,18 @@ impl Checkpoint {
     /// # Errors
     /// When it is absent, has another shape, or a number format other than f32, f16 and bf16.
     pub fn read(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
-        let place = self.place.get(name).ok_or_else(|| {
-            ModelError::invalid(
-                &self.files[0].path,
-                format!("tensor `{name}` is missing"),
-                "the weights do not belong to this config.json",
-            )
-        })?;
+        let mut stream = self.stream(name, shape)?;
+        let mut values = vec![0.0; stream.left()];
+        stream.read(&mut values);
+        Ok(values)
+    }
+
+    /// The numbers of the tensor `name`, which must have `shape`, from first to last.
+    ///
+    /// # Errors
+    /// As [`Checkpoint::read`].
+    pub fn stream(&self, name: &str, shape: &[usize]) -> Result<TensorStream<'_>> {
+        let place = self.place.get(name).ok_or_else(|| self.missing(name))?;
         let file = &self.files[place.file];
         if place.shape != shape {
             return Err(ModelError::invalid(
@@ -157,24 +197,29 @@ impl Checkpoint {
                 "the weights do not belong to this config.json",
             ));
         }
-        let bytes = &file.map[place.start..place.end];
-        let wide = |width: usize| bytes.chunks_exact(width);
         match place.dtype {
-            Dtype::F32 => Ok(wide(4)
-                .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))
-                .collect()),
-            Dtype::F16 => Ok(wide(2)
-                .map(|b| f16::from_le_bytes([b[0], b[1]]).to_f32())
-                .collect()),
-            Dtype::BF16 => Ok(wide(2)
-                .map(|b| bf16::from_le_bytes([b[0], b[1]]).to_f32())
-                .collect()),
+            Dtype::F32 | Dtype::F16 | Dtype::BF16 => Ok(TensorStream::new(
+                &file.map,
+                place.dtype,
+                place.start,
+                place.end,
+            )),
             other => Err(ModelError::invalid(
                 &file.path,
                 format!("tensor `{name}` is stored as {other:?}"),
                 "supported: F32, F16, BF16",
             )),
         }
+    }
+
+    fn missing(&self, name: &str) -> ModelError {
+        let path = self.files.first().map_or(Path::new(""), |file| &file.path);
+        let packed = name.replace(".weight", ".weight_packed");
+        let hint = match packed != name && self.contains(&packed) {
+            true => "the model is quantized; use the one it was made from",
+            false => "the weights do not belong to this config.json",
+        };
+        ModelError::invalid(path, format!("tensor `{name}` is missing"), hint)
     }
 
     /// The raw bytes of tensor `name` with its number format and shape, for packed weights.
@@ -186,123 +231,22 @@ impl Checkpoint {
             &place.shape,
         ))
     }
-}
 
-fn shards(dir: &Path, index: &Path) -> Result<Vec<PathBuf>> {
-    let text = std::fs::read_to_string(index).map_err(|e| ModelError::io("read", index, e))?;
-    let value: Value = serde_json::from_str(&text).map_err(|e| {
-        ModelError::invalid(index, format!("not valid JSON: {e}"), "restore the file")
-    })?;
-    let map = value
-        .get("weight_map")
-        .and_then(Value::as_object)
-        .ok_or_else(|| ModelError::invalid(index, "`weight_map` is missing", "restore the file"))?;
-    let mut names: Vec<&str> = map.values().filter_map(Value::as_str).collect();
-    names.sort_unstable();
-    names.dedup();
-    names.iter().map(|name| shard(dir, index, name)).collect()
-}
-
-fn shard(dir: &Path, index: &Path, name: &str) -> Result<PathBuf> {
-    if name.contains(['/', '\\']) || name.contains("..") {
-        return Err(ModelError::invalid(
-            index,
-            format!("shard name `{name}` leaves the folder"),
-            "do not use this checkpoint",
-        ));
-    }
-    let path = dir.join(name);
-    if !path.is_file() {
-        return Err(ModelError::invalid(
-            index,
-            format!("shard `{name}` is listed but not there"),
-            "fetch the missing shard",
-        ));
-    }
-    Ok(path)
-}
-
-/// How weights are stored in a file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum StoredType {
-    /// 32-bit floats.
-    F32,
-    /// bfloat16, rounded to nearest even.
-    Bf16,
-}
-
-/// One tensor to write: name, shape, values.
-pub struct NamedTensor {
-    /// Hugging Face name.
-    pub name: String,
-    /// Sizes, outermost first.
-    pub shape: Vec<usize>,
-    /// Values, row-major.
-    pub values: Vec<f32>,
-}
-
-/// Writes tensors to a safetensors file, atomically.
-///
-/// # Errors
-/// When the file cannot be written; an older file of that name is left whole.
-pub fn write_safetensors(path: &Path, tensors: &[NamedTensor], stored: StoredType) -> Result<()> {
-    let bytes: Vec<Vec<u8>> = tensors
-        .iter()
-        .map(|tensor| encode(&tensor.values, stored))
-        .collect();
-    let dtype = if stored == StoredType::F32 {
-        Dtype::F32
-    } else {
-        Dtype::BF16
-    };
-    let mut views = Vec::with_capacity(tensors.len());
-    for (tensor, data) in tensors.iter().zip(&bytes) {
-        let view = TensorView::new(dtype, tensor.shape.clone(), data).map_err(|e| {
-            ModelError::invalid(
-                path,
-                format!("tensor `{}`: {e}", tensor.name),
-                "shape and values disagree",
-            )
-        })?;
-        views.push((tensor.name.clone(), view));
-    }
-    write_views(path, views)
-}
-
-/// Writes prepared views (any number format) to a safetensors file, atomically.
-///
-/// # Errors
-/// As [`write_safetensors`].
-pub fn write_views(path: &Path, views: Vec<(String, TensorView<'_>)>) -> Result<()> {
-    let metadata = std::collections::HashMap::from([("format".to_string(), "pt".to_string())]);
-    let data = safetensors::serialize(views, Some(metadata))
-        .map_err(|e| ModelError::invalid(path, e.to_string(), "check the tensors' names"))?;
-    write_atomically(path, &data)
-}
-
-fn encode(values: &[f32], stored: StoredType) -> Vec<u8> {
-    match stored {
-        StoredType::F32 => values.iter().flat_map(|v| v.to_le_bytes()).collect(),
-        StoredType::Bf16 => values
-            .iter()
-            .flat_map(|v| bf16::from_f32(*v).to_le_bytes())
-            .collect(),
+    /// Gives the memory of a tensor's pages back, after [`Checkpoint::raw`].
+    pub fn release(&self, name: &str) {
+        if let Some(place) = self.place.get(name) {
+            stream::release(&self.files[place.file].map, place.start, place.end);
+        }
     }
 }
 
-/// Writes a file by way of a temporary one in the same folder and a rename.
-///
-/// # Errors
-/// When the folder cannot be written or the disk is full; an older file is left whole.
-pub fn write_atomically(path: &Path, data: &[u8]) -> Result<()> {
-    let temporary = path.with_extension(format!("tmp-{}", std::process::id()));
-    let written = File::create(&temporary).and_then(|mut file| {
-        file.write_all(data)?;
-        file.sync_all()
-    });
-    if let Err(e) = written.and_then(|()| std::fs::rename(&temporary, path)) {
-        let _ = std::fs::remove_file(&temporary);
-        return Err(ModelError::io("write", path, e));
-    }
-    Ok(())
+fn twice(path: &Path, name: &str) -> ModelError {
+    ModelError::invalid(
+        path,
+        format!("tensor `{name}` is there twice"),
+        "the checkpoint is damaged; fetch or write it again",
+    )
 }
+
+#[cfg(test)]
+mod tests;

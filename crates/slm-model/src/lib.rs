@@ -2,16 +2,21 @@
 //!
 //! Does not know the training loop nor evaluation.
 
+pub mod block;
+mod builder;
 pub mod checkpoint;
 pub mod config;
 pub mod decoder;
 pub mod device;
 pub mod error;
+pub mod family;
 pub mod kernels;
 pub mod linear;
 pub mod lora;
 pub mod ops;
 pub mod quant;
+pub mod rotary;
+mod rotary_tables;
 pub mod tokenizer;
 pub mod tokenizer_training;
 pub mod weights;
@@ -20,4 +25,5 @@ pub use checkpoint::Checkpoint;
 pub use config::ModelConfig;
 pub use device::Device;
 pub use error::{ModelError, Result};
+pub use family::{Family, LlamaShape};
 pub use tokenizer::{ChatMessage, Tokenizer};

@@ -14,17 +14,6 @@ use crate::checkpoint::{Checkpoint, NamedTensor, StoredType, write_atomically, w
 use crate::config::ModelConfig;
 use crate::error::{ModelError, Result};
 
-/// Names of the linear layers of a block, as `target_modules` gives them.
-pub const TARGETS: [&str; 7] = [
-    "q_proj",
-    "k_proj",
-    "v_proj",
-    "o_proj",
-    "gate_proj",
-    "up_proj",
-    "down_proj",
-];
-
 /// An adapter's settings.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LoraConfig {
@@ -34,7 +23,7 @@ pub struct LoraConfig {
     pub alpha: f64,
     /// Whether the scale divides by the rank's square root.
     pub use_rslora: bool,
-    /// Adapted layers, some of [`TARGETS`].
+    /// Adapted layers, some of the model's [`ModelConfig::target_modules`].
     pub target_modules: Vec<String>,
 }
 
@@ -50,18 +39,20 @@ impl LoraConfig {
     /// # Errors
     /// When the rank is 0 or above a layer's width, or a target is unknown (the known are listed).
     pub fn check(&self, config: &ModelConfig) -> Result<()> {
+        let known = config.target_modules();
         for target in &self.target_modules {
-            if !TARGETS.contains(&target.as_str()) {
+            if !known.contains(&target.as_str()) {
                 return Err(ModelError::setting(
                     format!("unknown target module `{target}`"),
-                    format!("this model has: {}; or `all-linear`", TARGETS.join(", ")),
+                    format!("this model has: {}; or `all-linear`", known.join(", ")),
                 ));
             }
         }
-        let narrowest = config
-            .hidden_size
-            .min(config.key_value_width())
-            .min(config.intermediate_size);
+        let linears = config.linears();
+        let widths = linears
+            .iter()
+            .map(|linear| linear.inputs.min(linear.outputs));
+        let narrowest = widths.min().unwrap_or(0);
         if self.rank == 0 || self.rank > narrowest {
             return Err(ModelError::setting(
                 format!(

@@ -8,7 +8,7 @@ use std::path::Path;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use crate::checkpoint::{Checkpoint, NamedTensor, StoredType, write_atomically, write_safetensors};
+use crate::checkpoint::{Checkpoint, StoredType, write_atomically, write_tables};
 use crate::config::ModelConfig;
 use crate::error::{ModelError, Result};
 use crate::lora::Adapter;
@@ -47,17 +47,20 @@ impl Weights {
     }
 
     /// Fresh weights: normal with deviation 0.02, those that write to the residual stream divided
-    /// by `sqrt(2 layers)` (GPT-2), norms one.
+    /// by `sqrt(2 layers)` (GPT-2), norms multiplying by one, biases zero.
     pub fn random(config: &ModelConfig, seed: u64) -> Self {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let residual = 1.0 / (2.0 * config.num_hidden_layers as f32).sqrt();
         let mut tables = BTreeMap::new();
         for (name, shape) in config.tensors() {
             let count = shape.iter().product();
-            let writes = name.contains("o_proj") || name.contains("down_proj");
+            let ends = |module: &str| name.ends_with(&format!(".{module}.weight"));
+            let writes = ends(config.modules.output) || ends(config.modules.down);
             let deviation = 0.02 * if writes { residual } else { 1.0 };
-            let values = if shape.len() == 1 {
-                vec![1.0; count]
+            let values = if name.ends_with(".bias") {
+                vec![0.0; count]
+            } else if shape.len() == 1 {
+                vec![1.0 - config.norm_offset as f32; count]
             } else {
                 (0..count).map(|_| normal(&mut rng) * deviation).collect()
             };
@@ -116,21 +119,21 @@ impl Weights {
         stored: StoredType,
     ) -> Result<()> {
         std::fs::create_dir_all(dir).map_err(|e| ModelError::io("write", dir, e))?;
-        let mut tensors = Vec::new();
-        for (name, shape) in config.tensors() {
-            let values = self.get(&name).ok_or_else(|| {
-                ModelError::setting(
-                    format!("weight `{name}` is missing"),
+        let tensors = config.tensors();
+        for (name, shape) in &tensors {
+            let count: usize = shape.iter().product();
+            if self.get(name).is_none_or(|values| values.len() != count) {
+                return Err(ModelError::setting(
+                    format!("weight `{name}` is missing or of another size"),
                     "the weights do not belong to this config",
-                )
-            })?;
-            tensors.push(NamedTensor {
-                name,
-                shape,
-                values: values.to_vec(),
-            });
+                ));
+            }
         }
-        write_safetensors(&dir.join("model.safetensors"), &tensors, stored)?;
+        let tables = tensors.into_iter().filter_map(|(name, shape)| {
+            let values = self.get(&name)?;
+            Some((name, shape, values))
+        });
+        write_tables(&dir.join("model.safetensors"), tables, stored)?;
         if let Some(source) = source {
             copy_companions(source, dir)?;
         }

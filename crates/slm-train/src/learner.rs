@@ -191,7 +191,13 @@ fn batch_loss<B: DecoderBackend>(
 ) -> Tensor<B, 1> {
     let hidden = decoder.hidden(&batch.tokens, &batch.packing);
     let labelled = B::select_rows(hidden, &batch.rows);
-    B::cross_entropy(labelled, decoder.head(), &batch.weighted_labels(total))
+    let labels = batch.weighted_labels(total);
+    B::cross_entropy(
+        labelled,
+        decoder.head(),
+        &labels,
+        decoder.config.logits_softcap,
+    )
 }
 
 fn trained_parameters<B: DecoderBackend>(

@@ -141,7 +141,7 @@ impl Card {
                 .to_string_lossy()
                 .into_owned(),
             path: folder.display().to_string(),
-            architecture: "llama".to_owned(),
+            architecture: config.family.to_string(),
             weights: weights_of(&checkpoint),
             parameters: config.parameters(),
             disk_bytes: checkpoint.stored_bytes(),
@@ -157,7 +157,7 @@ impl Card {
 fn weights_of(checkpoint: &Checkpoint) -> String {
     let packed = checkpoint
         .tensors()
-        .find(|(name, _)| name.ends_with("down_proj.weight_packed"));
+        .find(|(name, _)| name.ends_with("o_proj.weight_packed"));
     if let Some((name, packed)) = packed {
         let scales = name.replace("weight_packed", "weight_scale");
         let groups = checkpoint
@@ -174,7 +174,7 @@ fn weights_of(checkpoint: &Checkpoint) -> String {
     let dense = checkpoint
         .tensors()
         .map(|(name, _)| name.to_owned())
-        .find(|name| name.ends_with("down_proj.weight"));
+        .find(|name| name.ends_with("o_proj.weight"));
     match dense.and_then(|name| checkpoint.raw(&name).map(|(_, dtype, _)| dtype)) {
         Some(dtype) => format!("{dtype:?}").to_lowercase(),
         None => "unknown".to_owned(),

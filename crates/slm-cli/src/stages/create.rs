@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use serde_json::json;
 use slm_data::corpus;
-use slm_model::{ModelConfig, Tokenizer, tokenizer_training};
+use slm_model::{LlamaShape, ModelConfig, Tokenizer, tokenizer_training};
 
 use crate::commands::Context;
 use crate::failure::Failure;
@@ -52,19 +52,17 @@ pub fn config(create: &Create, tokenizer: &Tokenizer) -> Result<ModelConfig> {
         .hint("choose a width that the heads divide")
         .into());
     }
-    Ok(ModelConfig {
+    let shape = LlamaShape {
         vocab_size: create.vocabulary,
         hidden_size: create.hidden_size,
         intermediate_size: create.intermediate_size,
         num_hidden_layers: create.num_hidden_layers,
         num_attention_heads: heads,
         num_key_value_heads: create.num_key_value_heads,
-        head_dim: create.hidden_size / heads,
         max_position_embeddings: create.max_position_embeddings,
         rope_theta: create.rope_theta,
-        rope_scaling: None,
         rms_norm_eps: 1e-6,
-        tie_word_embeddings: true,
         eos_token_ids: tokenizer.eos_token().into_iter().collect(),
-    })
+    };
+    Ok(shape.config()?)
 }

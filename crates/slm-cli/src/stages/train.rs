@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use serde_json::json;
-use slm_model::lora::{self, LoraConfig};
+use slm_model::lora::LoraConfig;
 use slm_model::weights::Weights;
 use slm_model::{ModelConfig, Tokenizer};
 use slm_train::batch::Dataset;
@@ -126,7 +126,7 @@ fn work(context: &Context, job: &Job, folder: &Path) -> Result<()> {
     };
     tokenizer.check_fits(config.vocab_size)?;
     let (source, validation, steps) = lessons(job, tokenizer, &config)?;
-    let settings = settings(job, steps)?;
+    let settings = settings(job, &config, steps)?;
     let weights = match job.start {
         Start::From(folder) => Weights::load(folder, &config)?,
         Start::New(..) => Weights::random(&config, job.seed),
@@ -179,7 +179,7 @@ fn lessons(
 }
 
 /// The recipe's settings in the terms of slm-train.
-fn settings(job: &Job, epoch_steps: Option<u64>) -> Result<TrainSettings> {
+fn settings(job: &Job, config: &ModelConfig, epoch_steps: Option<u64>) -> Result<TrainSettings> {
     let train = job.settings;
     let steps = match (epoch_steps, train.max_steps) {
         (Some(steps), Some(most)) => steps.min(most),
@@ -198,7 +198,7 @@ fn settings(job: &Job, epoch_steps: Option<u64>) -> Result<TrainSettings> {
             rank: train.rank,
             alpha: train.alpha,
             use_rslora: train.use_rslora,
-            target_modules: target_modules(&train.target_modules),
+            target_modules: target_modules(&train.target_modules, config),
         }),
     };
     Ok(TrainSettings {
@@ -227,10 +227,11 @@ fn settings(job: &Job, epoch_steps: Option<u64>) -> Result<TrainSettings> {
     })
 }
 
-fn target_modules(targets: &TargetModules) -> Vec<String> {
+fn target_modules(targets: &TargetModules, config: &ModelConfig) -> Vec<String> {
     match targets {
         TargetModules::Named(name) if name == "all-linear" => {
-            lora::TARGETS.iter().map(|&name| name.to_owned()).collect()
+            let all = config.target_modules().into_iter();
+            all.map(str::to_owned).collect()
         }
         TargetModules::Named(name) => vec![name.clone()],
         TargetModules::List(names) => names.clone(),

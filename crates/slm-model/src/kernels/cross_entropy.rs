@@ -5,7 +5,7 @@
 
 use rayon::prelude::*;
 
-use super::exp::{exp_shifted, max, vectorized};
+use super::exp::{exp_shifted, max, soft_cap, vectorized};
 use super::gemm::{Threads, View, Write, product};
 
 /// Rows whose logits are held at once.
@@ -32,7 +32,8 @@ pub struct Want {
     pub head: bool,
 }
 
-/// `-sum_i w_i log softmax(h_i W^T)[label_i]`, with its gradients.
+/// `-sum_i w_i log softmax(h_i W^T)[label_i]`, with its gradients; with `cap`, logits are bounded
+/// to `cap tanh(logit / cap)` first.
 ///
 /// # Shapes
 /// `hidden` [m, d], `head` [v, d], `labels` and `weights` [m].
@@ -46,6 +47,7 @@ pub fn forward_backward(
     labels: &[u32],
     weights: &[f32],
     want: Want,
+    cap: Option<f32>,
 ) -> Outcome {
     let (m, v) = (labels.len(), head.len() / d);
     let mut outcome = Outcome {
@@ -73,7 +75,13 @@ pub fn forward_backward(
             .par_chunks_exact_mut(v)
             .zip(&labels[from..to])
             .zip(&weights[from..to])
-            .map(|((row, label), weight)| vectorized(|| row_loss(row, *label as usize, *weight)))
+            .map(|((row, label), weight)| {
+                let label = *label as usize;
+                vectorized(|| match cap {
+                    None => row_loss(row, label, *weight),
+                    Some(cap) => capped_row_loss(row, label, *weight, cap),
+                })
+            })
             .collect();
         outcome.loss += per_row.iter().map(|(loss, _)| loss).sum::<f64>();
         outcome.correct += per_row.iter().filter(|(_, correct)| *correct).count();
@@ -108,6 +116,20 @@ fn row_loss(row: &mut [f32], label: usize, weight: f32) -> (f64, bool) {
     (weight as f64 * loss, wanted >= top)
 }
 
+/// As [`row_loss`] of bounded logits; the gradient is that towards the logits before the bound.
+#[inline(always)]
+fn capped_row_loss(row: &mut [f32], label: usize, weight: f32, cap: f32) -> (f64, bool) {
+    row.iter_mut()
+        .for_each(|logit| *logit = soft_cap(*logit, cap));
+    let capped = row.to_vec();
+    let found = row_loss(row, label, weight);
+    for (gradient, capped) in row.iter_mut().zip(&capped) {
+        let tanh = capped / cap;
+        *gradient *= 1.0 - tanh * tanh;
+    }
+    found
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -119,27 +141,23 @@ mod tests {
         let (h, w) = (random(1, m * d), random(2, v * d));
         let labels: Vec<u32> = (0..m).map(|i| (i * 7 % v) as u32).collect();
         let weights: Vec<f32> = (0..m).map(|i| if i % 3 == 0 { 0.5 } else { 1.0 }).collect();
-        let want = Want {
-            hidden: true,
-            head: true,
+        let run = |h: &[f32], w: &[f32], wanted, cap| {
+            let want = Want {
+                hidden: wanted,
+                head: wanted,
+            };
+            forward_backward(h, w, d, &labels, &weights, want, cap)
         };
-        let loss = |h: &[f32], w: &[f32]| {
-            forward_backward(
-                h,
-                w,
-                d,
-                &labels,
-                &weights,
-                Want {
-                    hidden: false,
-                    head: false,
-                },
-            )
-            .loss
-        };
-        let outcome = forward_backward(&h, &w, d, &labels, &weights, want);
-        check_gradient(&h, &outcome.d_hidden.unwrap(), 41, |h| loss(h, &w));
-        check_gradient(&w, &outcome.d_head.unwrap(), 7, |w| loss(&h, w));
+        for cap in [None, Some(0.8)] {
+            let outcome = run(&h, &w, true, cap);
+            check_gradient(&h, &outcome.d_hidden.unwrap(), 41, |h| {
+                run(h, &w, false, cap).loss
+            });
+            check_gradient(&w, &outcome.d_head.unwrap(), 7, |w| {
+                run(&h, w, false, cap).loss
+            });
+        }
+        assert!(run(&h, &w, false, Some(0.1)).loss < run(&h, &w, false, None).loss);
     }
 
     #[test]
@@ -154,6 +172,7 @@ mod tests {
                 hidden: false,
                 head: false,
             },
+            None,
         );
         assert!((outcome.loss - 2.0 * 10f64.ln()).abs() < 1e-6);
     }

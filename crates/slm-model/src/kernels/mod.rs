@@ -6,10 +6,10 @@
 pub mod attention;
 pub mod cross_entropy;
 pub mod exp;
+pub mod gated;
 pub mod gemm;
 pub mod norm;
 pub mod rope;
-pub mod swiglu;
 
 /// Rows handled by one parallel task of a row-wise kernel.
 pub(crate) const ROWS_PER_TASK: usize = 64;

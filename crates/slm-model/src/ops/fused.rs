@@ -4,12 +4,13 @@ use burn::backend::Flex;
 use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData, TensorPrimitive};
 
-use super::{AttentionContext, DecoderBackend, Labels};
+use super::{AttentionContext, DecoderBackend, Labels, joined};
 use crate::kernels::attention;
 use crate::kernels::cross_entropy::{Want, forward_backward};
+use crate::kernels::gated::{self, Activation};
 use crate::kernels::gemm::{self, Threads, View, Write, product};
+use crate::kernels::norm;
 use crate::kernels::rope::{self, Turn};
-use crate::kernels::{norm, swiglu};
 
 /// A new float tensor on the device of `like`.
 pub(super) fn primitive<B: Backend>(
@@ -39,25 +40,23 @@ pub(super) struct Attended {
 }
 
 /// Rotates queries and keys and attends.
-pub(super) fn attend(q: &[f32], k: &[f32], v: &[f32], context: &AttentionContext) -> Attended {
-    let (mut q, mut k) = (q.to_vec(), k.to_vec());
-    let positions = &context.packing.positions;
-    rope::apply(
-        &mut q,
-        context.heads.query_width(),
-        positions,
-        &context.rope,
-        Turn::Forward,
-    );
-    rope::apply(
-        &mut k,
-        context.heads.key_value_width(),
-        positions,
-        &context.rope,
-        Turn::Forward,
-    );
+pub(super) fn attend(
+    mut q: Vec<f32>,
+    mut k: Vec<f32>,
+    v: &[f32],
+    context: &AttentionContext,
+) -> Attended {
+    turn(&mut q, &mut k, context, Turn::Forward);
     let (o, lse) = attention::forward(&q, &k, v, &context.packing.bounds, context.heads);
     Attended { q, k, o, lse }
+}
+
+/// Turns queries and keys, or their gradients back.
+pub(super) fn turn(q: &mut [f32], k: &mut [f32], context: &AttentionContext, turn: Turn) {
+    let (heads, rotation) = (context.heads, &context.rotation);
+    for (x, width) in [(q, heads.query_width()), (k, heads.key_value_width())] {
+        rope::apply(x, width, heads.width, &rotation.rows, &rotation.table, turn);
+    }
 }
 
 /// `(x W^T + scale (x A^T) B^T, x A^T)`.
@@ -154,18 +153,39 @@ impl DecoderBackend for Flex {
     ) -> Tensor<Self, 2> {
         let shape = q.dims();
         let [q, k, v] = [q, k, v].map(|t| t.into_primitive().tensor());
-        let attended = attend(Self::host(&q), Self::host(&k), Self::host(&v), context);
+        let (rows, keys) = (Self::host(&q).to_vec(), Self::host(&k).to_vec());
+        let attended = attend(rows, keys, Self::host(&v), context);
         tensor(primitive::<Self>(attended.o, &shape, &q))
     }
 
-    fn swiglu(gate: Tensor<Self, 2>, up: Tensor<Self, 2>) -> Tensor<Self, 2> {
+    fn joined_attention(qkv: Tensor<Self, 2>, context: &AttentionContext) -> Tensor<Self, 2> {
+        let m = qkv.dims()[0];
+        let qkv = qkv.into_primitive().tensor();
+        let (q, k, v) = joined::split(Self::host(&qkv), context.heads);
+        let attended = attend(q, k, &v, context);
+        let shape = [m, context.heads.query_width()];
+        tensor(primitive::<Self>(attended.o, &shape, &qkv))
+    }
+
+    fn gated(
+        gate: Tensor<Self, 2>,
+        up: Tensor<Self, 2>,
+        activation: Activation,
+    ) -> Tensor<Self, 2> {
         let shape = gate.dims();
         let (gate, up) = (gate.into_primitive().tensor(), up.into_primitive().tensor());
         tensor(primitive::<Self>(
-            swiglu::forward(Self::host(&gate), Self::host(&up)),
+            gated::forward(Self::host(&gate), Self::host(&up), activation),
             &shape,
             &gate,
         ))
+    }
+
+    fn joined_gated(gate_up: Tensor<Self, 2>, activation: Activation) -> Tensor<Self, 2> {
+        let [m, width] = gate_up.dims();
+        let gate_up = gate_up.into_primitive().tensor();
+        let h = gated::joined_forward(Self::host(&gate_up), width / 2, activation);
+        tensor(primitive::<Self>(h, &[m, width / 2], &gate_up))
     }
 
     fn embed(w: Tensor<Self, 2>, tokens: &[u32]) -> Tensor<Self, 2> {
@@ -182,6 +202,7 @@ impl DecoderBackend for Flex {
         hidden: Tensor<Self, 2>,
         w: Tensor<Self, 2>,
         labels: &Labels,
+        cap: Option<f64>,
     ) -> Tensor<Self, 1> {
         let d = hidden.dims()[1];
         let (h, w) = (
@@ -199,6 +220,7 @@ impl DecoderBackend for Flex {
             &labels.tokens,
             &labels.weights,
             want,
+            cap.map(|cap| cap as f32),
         );
         tensor(primitive::<Self>(vec![outcome.loss as f32], &[1], &h))
     }

@@ -6,7 +6,10 @@
 
 mod composed;
 mod fused;
+mod joined;
 mod node;
+
+pub use composed::soft_cap;
 
 use std::sync::Arc;
 
@@ -14,6 +17,7 @@ use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 
 use crate::kernels::attention::Heads;
+use crate::kernels::gated::Activation;
 use crate::kernels::rope::Table;
 
 /// How the rows of a packed batch form samples.
@@ -43,10 +47,19 @@ impl Packing {
 pub struct AttentionContext {
     /// Samples in the batch.
     pub packing: Arc<Packing>,
-    /// Heads and scale.
+    /// Heads, and how they score.
     pub heads: Heads,
-    /// Rotary table.
-    pub rope: Arc<Table>,
+    /// How queries and keys turn.
+    pub rotation: Rotation,
+}
+
+/// How the rows of a packed batch turn.
+#[derive(Debug, Clone)]
+pub struct Rotation {
+    /// Cosines and sines.
+    pub table: Arc<Table>,
+    /// The table's row for each row of the batch.
+    pub rows: Arc<Vec<u32>>,
 }
 
 /// Rows to predict: token and weight of each.
@@ -114,12 +127,32 @@ pub trait DecoderBackend: Backend {
         composed::attention(q, k, v, context)
     }
 
-    /// `silu(gate) up`.
+    /// [`DecoderBackend::packed_attention`] of rows that hold query, key and value.
+    ///
+    /// # Shapes
+    /// `qkv` [m, query width + 2 key width]; result [m, query width].
+    fn joined_attention(qkv: Tensor<Self, 2>, context: &AttentionContext) -> Tensor<Self, 2> {
+        composed::joined_attention(qkv, context)
+    }
+
+    /// `act(gate) up`.
     ///
     /// # Shapes
     /// All [m, f].
-    fn swiglu(gate: Tensor<Self, 2>, up: Tensor<Self, 2>) -> Tensor<Self, 2> {
-        composed::swiglu(gate, up)
+    fn gated(
+        gate: Tensor<Self, 2>,
+        up: Tensor<Self, 2>,
+        activation: Activation,
+    ) -> Tensor<Self, 2> {
+        composed::gated(gate, up, activation)
+    }
+
+    /// [`DecoderBackend::gated`] of rows that hold gate and up.
+    ///
+    /// # Shapes
+    /// `gate_up` [m, 2 f]; result [m, f].
+    fn joined_gated(gate_up: Tensor<Self, 2>, activation: Activation) -> Tensor<Self, 2> {
+        composed::joined_gated(gate_up, activation)
     }
 
     /// Rows of the embedding.
@@ -138,7 +171,8 @@ pub trait DecoderBackend: Backend {
         Self::embed(x, rows)
     }
 
-    /// Weighted sum of cross-entropies of `hidden W^T` against the labels.
+    /// Weighted sum of cross-entropies of `hidden W^T` against the labels; with `cap`, logits are
+    /// bounded to `cap tanh(logit / cap)`.
     ///
     /// # Shapes
     /// `hidden` [m, d], `w` [v, d]; result [1].
@@ -146,8 +180,9 @@ pub trait DecoderBackend: Backend {
         hidden: Tensor<Self, 2>,
         w: Tensor<Self, 2>,
         labels: &Labels,
+        cap: Option<f64>,
     ) -> Tensor<Self, 1> {
-        composed::cross_entropy(hidden, w, labels)
+        composed::cross_entropy(hidden, w, labels, cap)
     }
 }
 

@@ -13,13 +13,14 @@ use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::tensor::Tensor;
 
 use super::fused::{LoraDims, attend, gather, lora_forward, primitive, tensor};
+use super::joined::{self, attention_gradients};
 use super::{AttentionContext, DecoderBackend, Labels, composed};
 use crate::kernels::cross_entropy::{Want, forward_backward};
+use crate::kernels::gated::{self, Activation};
 use crate::kernels::gemm::{self, Threads, View, Write, product};
-use crate::kernels::rope::{self, Turn};
-use crate::kernels::{attention, norm, swiglu};
+use crate::kernels::norm;
 
-type Float<B> = <B as burn::tensor::backend::BackendTypes>::FloatTensorPrimitive;
+pub(super) type Float<B> = <B as burn::tensor::backend::BackendTypes>::FloatTensorPrimitive;
 
 /// Makes the node: tracked with its state, or untracked where no parent needs a gradient.
 macro_rules! node {
@@ -30,6 +31,7 @@ macro_rules! node {
         }
     };
 }
+pub(super) use node;
 
 #[derive(Debug)]
 struct RmsNormNode;
@@ -178,30 +180,14 @@ impl<B: DecoderBackend> Backward<B, 3> for AttentionNode {
         } = ops.state;
         let (q, k, lse) = &*rotated;
         let (packing, heads) = (&context.packing, context.heads);
-        let (mut dq, mut dk, dv) = attention::backward(
-            B::host(&dy),
+        let known = joined::Known {
             q,
             k,
-            B::host(&v),
-            B::host(&o),
+            v: B::host(&v),
+            o: B::host(&o),
             lse,
-            &packing.bounds,
-            heads,
-        );
-        rope::apply(
-            &mut dq,
-            heads.query_width(),
-            &packing.positions,
-            &context.rope,
-            Turn::Inverse,
-        );
-        rope::apply(
-            &mut dk,
-            heads.key_value_width(),
-            &packing.positions,
-            &context.rope,
-            Turn::Inverse,
-        );
+        };
+        let (dq, dk, dv) = attention_gradients(B::host(&dy), known, &context);
         let m = packing.positions.len();
         let widths = [
             heads.query_width(),
@@ -217,15 +203,15 @@ impl<B: DecoderBackend> Backward<B, 3> for AttentionNode {
 }
 
 #[derive(Debug)]
-struct SwigluNode;
+struct GatedNode;
 
-impl<B: DecoderBackend> Backward<B, 2> for SwigluNode {
-    type State = (Float<B>, Float<B>, [usize; 2]);
+impl<B: DecoderBackend> Backward<B, 2> for GatedNode {
+    type State = (Float<B>, Float<B>, [usize; 2], Activation);
 
     fn backward(self, ops: Ops<Self::State, 2>, grads: &mut Gradients, _: &mut Checkpointer) {
         let dh = grads.consume::<B>(&ops.node);
-        let (gate, up, shape) = ops.state;
-        let (dg, du) = swiglu::backward(B::host(&dh), B::host(&gate), B::host(&up));
+        let (gate, up, shape, activation) = ops.state;
+        let (dg, du) = gated::backward(B::host(&dh), B::host(&gate), B::host(&up), activation);
         for (node, gradient) in ops.parents.into_iter().zip([dg, du]) {
             if let Some(node) = node {
                 grads.register::<B>(node.id, primitive::<B>(gradient, &shape, &dh));
@@ -358,12 +344,11 @@ impl<B: DecoderBackend, C: CheckpointStrategy> DecoderBackend for Autodiff<B, C>
         }
         let shape = q.dims();
         let [q, k, v] = [q, k, v].map(|t| t.into_primitive().tensor());
-        let attended = attend(
-            B::host(&q.primitive),
-            B::host(&k.primitive),
-            B::host(&v.primitive),
-            context,
+        let (rows, keys) = (
+            B::host(&q.primitive).to_vec(),
+            B::host(&k.primitive).to_vec(),
         );
+        let attended = attend(rows, keys, B::host(&v.primitive), context);
         let o = primitive::<B>(attended.o, &shape, &q.primitive);
         let rotated = Arc::new((attended.q, attended.k, attended.lse));
         let state = AttentionState {
@@ -375,24 +360,37 @@ impl<B: DecoderBackend, C: CheckpointStrategy> DecoderBackend for Autodiff<B, C>
         node!(AttentionNode, C, [q, k, v], state, o)
     }
 
-    fn swiglu(gate: Tensor<Self, 2>, up: Tensor<Self, 2>) -> Tensor<Self, 2> {
+    fn joined_attention(qkv: Tensor<Self, 2>, context: &AttentionContext) -> Tensor<Self, 2> {
         if !B::FUSED {
-            return composed::swiglu(gate, up);
+            return composed::joined_attention(qkv, context);
+        }
+        joined::attention::<B, C>(qkv, context)
+    }
+
+    fn gated(
+        gate: Tensor<Self, 2>,
+        up: Tensor<Self, 2>,
+        activation: Activation,
+    ) -> Tensor<Self, 2> {
+        if !B::FUSED {
+            return composed::gated(gate, up, activation);
         }
         let shape = gate.dims();
         let (gate, up) = (gate.into_primitive().tensor(), up.into_primitive().tensor());
         let h = primitive::<B>(
-            swiglu::forward(B::host(&gate.primitive), B::host(&up.primitive)),
+            gated::forward(B::host(&gate.primitive), B::host(&up.primitive), activation),
             &shape,
             &gate.primitive,
         );
-        node!(
-            SwigluNode,
-            C,
-            [gate, up],
-            (gate.primitive, up.primitive, shape),
-            h
-        )
+        let state = (gate.primitive, up.primitive, shape, activation);
+        node!(GatedNode, C, [gate, up], state, h)
+    }
+
+    fn joined_gated(gate_up: Tensor<Self, 2>, activation: Activation) -> Tensor<Self, 2> {
+        if !B::FUSED {
+            return composed::joined_gated(gate_up, activation);
+        }
+        joined::gated::<B, C>(gate_up, activation)
     }
 
     fn embed(w: Tensor<Self, 2>, tokens: &[u32]) -> Tensor<Self, 2> {
@@ -419,9 +417,10 @@ impl<B: DecoderBackend, C: CheckpointStrategy> DecoderBackend for Autodiff<B, C>
         hidden: Tensor<Self, 2>,
         w: Tensor<Self, 2>,
         labels: &Labels,
+        cap: Option<f64>,
     ) -> Tensor<Self, 1> {
         if !B::FUSED {
-            return composed::cross_entropy(hidden, w, labels);
+            return composed::cross_entropy(hidden, w, labels, cap);
         }
         let ([m, d], [v, _]) = (hidden.dims(), w.dims());
         let (h, w) = (
@@ -439,6 +438,7 @@ impl<B: DecoderBackend, C: CheckpointStrategy> DecoderBackend for Autodiff<B, C>
             &labels.tokens,
             &labels.weights,
             want,
+            cap.map(|cap| cap as f32),
         );
         let loss = primitive::<B>(vec![outcome.loss as f32], &[1], &h.primitive);
         let d_hidden = outcome

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use burn::backend::{Autodiff, Flex, NdArray};
 use burn::tensor::{Tensor, TensorData, Tolerance};
 
-use super::{AttentionContext, DecoderBackend, Labels, Packing};
+use super::{AttentionContext, DecoderBackend, Labels, Packing, Rotation};
 use crate::kernels::attention::Heads;
+use crate::kernels::gated::Activation;
 use crate::kernels::rope::Table;
 use crate::kernels::testing::random;
 
@@ -87,8 +88,23 @@ fn lora_linear() {
 }
 
 #[test]
-fn swiglu() {
-    compare!([[9, 5], [9, 5]], |[g, u], B| Autodiff::<B>::swiglu(g, u));
+fn gated() {
+    compare!([[9, 5], [9, 5]], |[g, u], B| {
+        Autodiff::<B>::gated(g, u, Activation::Silu)
+    });
+    compare!([[9, 5], [9, 5]], |[g, u], B| {
+        Autodiff::<B>::gated(g, u, Activation::GeluTanh)
+    });
+}
+
+#[test]
+fn joined_gated() {
+    compare!([[70, 10]], |[x], B| {
+        Autodiff::<B>::joined_gated(x, Activation::Silu)
+    });
+    compare!([[70, 10]], |[x], B| {
+        Autodiff::<B>::joined_gated(x, Activation::GeluTanh)
+    });
 }
 
 #[test]
@@ -96,36 +112,77 @@ fn embed() {
     compare!([[6, 4]], |[w], B| Autodiff::<B>::embed(w, &[5, 0, 5, 2]));
 }
 
-fn context() -> AttentionContext {
+/// Three samples; half of each head turns unless it is `whole`.
+fn context(softcap: Option<f32>, window: Option<usize>, whole: bool) -> AttentionContext {
+    let packing = Packing::of_lengths(&[3, 70, 7]);
+    let frequencies = if whole {
+        vec![1.0, 0.2, 0.03]
+    } else {
+        vec![0.4]
+    };
     AttentionContext {
-        packing: Arc::new(Packing::of_lengths(&[3, 70, 7])),
         heads: Heads {
             query: 4,
             key_value: 2,
             width: 6,
             scale: 0.4,
+            softcap,
+            window,
         },
-        rope: Arc::new(Table::new(&[1.0, 0.2, 0.03], 80)),
+        rotation: Rotation {
+            table: Arc::new(Table::new(&[frequencies], 80, 1.2)),
+            rows: Arc::new(packing.positions.clone()),
+        },
+        packing: Arc::new(packing),
     }
+}
+
+/// Plain, bounded, windowed, and all at once.
+fn contexts() -> [AttentionContext; 4] {
+    [
+        context(None, None, true),
+        context(Some(0.9), None, true),
+        context(None, Some(5), false),
+        context(Some(0.9), Some(66), false),
+    ]
 }
 
 #[test]
 fn attention() {
-    compare!([[80, 24], [80, 12], [80, 12]], |[q, k, v], B| {
-        Autodiff::<B>::packed_attention(q, k, v, &context())
-    });
+    fn on<B: DecoderBackend>(context: &AttentionContext) -> Run {
+        run2::<B, 3>([[80, 24], [80, 12], [80, 12]], |[q, k, v]| {
+            Autodiff::<B>::packed_attention(q, k, v, context)
+        })
+    }
+    for context in contexts() {
+        same(on::<Flex>(&context), on::<NdArray>(&context));
+    }
+}
+
+#[test]
+fn joined_attention() {
+    fn on<B: DecoderBackend>(context: &AttentionContext) -> Run {
+        run2::<B, 1>([[80, 48]], |[qkv]| {
+            Autodiff::<B>::joined_attention(qkv, context)
+        })
+    }
+    for context in contexts() {
+        same(on::<Flex>(&context), on::<NdArray>(&context));
+    }
 }
 
 #[test]
 fn cross_entropy() {
-    fn on<B: DecoderBackend>() -> Run {
+    fn on<B: DecoderBackend>(cap: Option<f64>) -> Run {
         let labels = Labels {
             tokens: vec![3, 0, 8],
             weights: vec![1.0, 0.25, 2.0],
         };
         run2::<B, 2>([[3, 4], [9, 4]], |[h, w]| {
-            Autodiff::<B>::cross_entropy(h, w, &labels).reshape([1, 1])
+            Autodiff::<B>::cross_entropy(h, w, &labels, cap).reshape([1, 1])
         })
     }
-    same(on::<Flex>(), on::<NdArray>());
+    for cap in [None, Some(0.7)] {
+        same(on::<Flex>(cap), on::<NdArray>(cap));
+    }
 }

@@ -32,6 +32,31 @@ impl DenseMatrix {
         }
     }
 
+    /// Packs a matrix whose rows `next` gives one after the other, kept in f32.
+    pub fn from_rows(rows: usize, columns: usize, next: impl FnMut(&mut [f32])) -> Self {
+        Self {
+            rows,
+            columns,
+            panels: Panels::F32(pack_rows(rows, columns, next)),
+        }
+    }
+
+    /// As [`DenseMatrix::from_rows`], kept in bfloat16.
+    pub fn from_bf16_rows(rows: usize, columns: usize, mut next: impl FnMut(&mut [bf16])) -> Self {
+        let mut row = vec![bf16::ZERO; columns];
+        let bits = |out: &mut [u16]| {
+            next(&mut row);
+            for (out, value) in out.iter_mut().zip(&row) {
+                *out = value.to_bits();
+            }
+        };
+        Self {
+            rows,
+            columns,
+            panels: Panels::Bf16(pack_rows(rows, columns, bits)),
+        }
+    }
+
     /// Packs a row-major matrix, kept in bfloat16.
     ///
     /// # Panics
@@ -119,10 +144,25 @@ fn pack<T: Copy + Default>(values: &[T], rows: usize, columns: usize) -> Vec<[T;
         rows * columns,
         "a matrix of {rows} rows and {columns} columns"
     );
+    let mut left = values.chunks_exact(columns.max(1));
+    pack_rows(rows, columns, |row| {
+        if let Some(values) = left.next() {
+            row.copy_from_slice(values);
+        }
+    })
+}
+
+fn pack_rows<T: Copy + Default>(
+    rows: usize,
+    columns: usize,
+    mut next: impl FnMut(&mut [T]),
+) -> Vec<[T; LANES]> {
     let mut panels = vec![[T::default(); LANES]; rows.div_ceil(LANES) * columns];
-    for (row, values) in values.chunks_exact(columns.max(1)).enumerate() {
+    let mut values = vec![T::default(); columns];
+    for row in 0..rows {
+        next(&mut values);
         let (start, lane) = (row / LANES * columns, row % LANES);
-        for (panel, value) in panels[start..start + columns].iter_mut().zip(values) {
+        for (panel, value) in panels[start..start + columns].iter_mut().zip(&values) {
             panel[lane] = *value;
         }
     }

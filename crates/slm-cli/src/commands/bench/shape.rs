@@ -5,7 +5,7 @@
 use std::path::Path;
 
 use anyhow::Result;
-use slm_model::ModelConfig;
+use slm_model::{LlamaShape, ModelConfig};
 
 use crate::failure::Failure;
 
@@ -15,7 +15,7 @@ use crate::failure::Failure;
 /// There is no such name or file, or the file is no config that is known here.
 pub fn shape(name: &str) -> Result<ModelConfig> {
     if name == "smollm2-135m" {
-        return Ok(smollm2_135m());
+        return Ok(smollm2_135m().config()?);
     }
     let path = Path::new(name);
     if path.is_dir() {
@@ -33,20 +33,17 @@ pub fn shape(name: &str) -> Result<ModelConfig> {
 }
 
 /// SmolLM2-135M, as its published config has it.
-fn smollm2_135m() -> ModelConfig {
-    ModelConfig {
+fn smollm2_135m() -> LlamaShape {
+    LlamaShape {
         vocab_size: 49_152,
         hidden_size: 576,
         intermediate_size: 1536,
         num_hidden_layers: 30,
         num_attention_heads: 9,
         num_key_value_heads: 3,
-        head_dim: 64,
         max_position_embeddings: 8192,
         rope_theta: 100_000.0,
-        rope_scaling: None,
         rms_norm_eps: 1e-5,
-        tie_word_embeddings: true,
         eos_token_ids: vec![0],
     }
 }

@@ -5,7 +5,7 @@
 use anyhow::Result;
 use clap::Args;
 use serde::Serialize;
-use slm_model::lora::{self, LoraConfig};
+use slm_model::lora::LoraConfig;
 use slm_model::weights::Weights;
 use slm_train::run::{Base, RunInputs, train};
 use slm_train::{Event, Example, Method, Observer, Source, TrainSettings};
@@ -50,6 +50,8 @@ impl BenchTrain {
             length: self.seq_len.max(2),
             vocabulary: config.vocab_size as u64,
         };
+        let target_modules = config.target_modules().into_iter();
+        let target_modules = target_modules.map(str::to_owned).collect();
         let base = Base {
             weights: Weights::random(&config, 0),
             config,
@@ -61,7 +63,7 @@ impl BenchTrain {
             rank: self.rank,
             alpha: 2.0 * self.rank as f64,
             use_rslora: false,
-            target_modules: lora::TARGETS.iter().map(|&name| name.to_owned()).collect(),
+            target_modules,
         });
         let steps = self.steps.max(1) + 1;
         let settings = TrainSettings {

@@ -1,0 +1,160 @@
+//! Writing safetensors files: atomically, one tensor encoded at a time.
+//!
+//! Knows names, shapes and number formats; does not know what a weight is for.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::Write;
+use std::path::Path;
+
+use half::bf16;
+use safetensors::View;
+use safetensors::tensor::{Dtype, TensorView};
+
+use crate::error::{ModelError, Result};
+
+/// How weights are stored in a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StoredType {
+    /// 32-bit floats.
+    F32,
+    /// bfloat16, rounded to nearest even.
+    Bf16,
+}
+
+/// One tensor to write: name, shape, values.
+pub struct NamedTensor {
+    /// Hugging Face name.
+    pub name: String,
+    /// Sizes, outermost first.
+    pub shape: Vec<usize>,
+    /// Values, row-major.
+    pub values: Vec<f32>,
+}
+
+/// A table that is encoded when its turn to be written comes.
+struct Table<'a> {
+    shape: Vec<usize>,
+    values: &'a [f32],
+    stored: StoredType,
+}
+
+impl View for Table<'_> {
+    fn dtype(&self) -> Dtype {
+        match self.stored {
+            StoredType::F32 => Dtype::F32,
+            StoredType::Bf16 => Dtype::BF16,
+        }
+    }
+
+    fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    fn data(&self) -> Cow<'_, [u8]> {
+        let values = self.values.iter();
+        Cow::Owned(match self.stored {
+            StoredType::F32 => values.flat_map(|v| v.to_le_bytes()).collect(),
+            StoredType::Bf16 => values
+                .flat_map(|v| bf16::from_f32(*v).to_le_bytes())
+                .collect(),
+        })
+    }
+
+    fn data_len(&self) -> usize {
+        let width = match self.stored {
+            StoredType::F32 => 4,
+            StoredType::Bf16 => 2,
+        };
+        self.values.len() * width
+    }
+}
+
+/// Writes tensors to a safetensors file, atomically.
+///
+/// # Errors
+/// When a shape and its values disagree, or the file cannot be written; an older file of that name
+/// is left whole.
+pub fn write_safetensors(path: &Path, tensors: &[NamedTensor], stored: StoredType) -> Result<()> {
+    let tables = tensors.iter().map(|tensor| {
+        (
+            tensor.name.clone(),
+            tensor.shape.clone(),
+            tensor.values.as_slice(),
+        )
+    });
+    write_tables(path, tables, stored)
+}
+
+/// Writes borrowed tables (name, shape, values), as [`write_safetensors`] does.
+///
+/// # Errors
+/// As [`write_safetensors`].
+pub fn write_tables<'a>(
+    path: &Path,
+    tables: impl Iterator<Item = (String, Vec<usize>, &'a [f32])>,
+    stored: StoredType,
+) -> Result<()> {
+    let table = |(name, shape, values): (String, Vec<usize>, &'a [f32])| {
+        if shape.iter().product::<usize>() != values.len() {
+            return Err(ModelError::invalid(
+                path,
+                format!("tensor `{name}`: {} values for {shape:?}", values.len()),
+                "shape and values disagree",
+            ));
+        }
+        let table = Table {
+            shape,
+            values,
+            stored,
+        };
+        Ok((name, table))
+    };
+    write_all(path, tables.map(table).collect::<Result<_>>()?)
+}
+
+/// Writes prepared views (any number format) to a safetensors file, atomically.
+///
+/// # Errors
+/// As [`write_safetensors`].
+pub fn write_views(path: &Path, views: Vec<(String, TensorView<'_>)>) -> Result<()> {
+    write_all(path, views)
+}
+
+fn write_all<V: View>(path: &Path, views: Vec<(String, V)>) -> Result<()> {
+    let metadata = HashMap::from([("format".to_string(), "pt".to_string())]);
+    replace(path, |temporary| {
+        safetensors::serialize_to_file(views, Some(metadata), temporary).map_err(|e| match e {
+            safetensors::SafeTensorError::IoError(e) => ModelError::io("write", path, e),
+            e => ModelError::invalid(path, e.to_string(), "check the tensors' names"),
+        })?;
+        let synced = File::open(temporary).and_then(|file| file.sync_all());
+        synced.map_err(|e| ModelError::io("write", path, e))
+    })
+}
+
+/// Writes a file by way of a temporary one in the same folder and a rename.
+///
+/// # Errors
+/// When the folder cannot be written or the disk is full; an older file is left whole.
+pub fn write_atomically(path: &Path, data: &[u8]) -> Result<()> {
+    replace(path, |temporary| {
+        let written = File::create(temporary).and_then(|mut file| {
+            file.write_all(data)?;
+            file.sync_all()
+        });
+        written.map_err(|e| ModelError::io("write", path, e))
+    })
+}
+
+fn replace(path: &Path, write: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
+    let temporary = path.with_extension(format!("tmp-{}", std::process::id()));
+    let renamed = write(&temporary).and_then(|()| {
+        std::fs::rename(&temporary, path).map_err(|e| ModelError::io("write", path, e))
+    });
+    if renamed.is_err() {
+        let _ = std::fs::remove_file(&temporary);
+    }
+    renamed
+}
