@@ -5,13 +5,14 @@
 
 use std::sync::Arc;
 
+use burn::backend::Autodiff;
 use burn::tensor::{Tensor, TensorData};
 
 use crate::config::ModelConfig;
 use crate::error::{ModelError, Result};
 use crate::kernels::attention::Heads;
 use crate::kernels::rope::Table;
-use crate::linear::{Linear, Parameter, ParameterMut};
+use crate::linear::{FrozenParameter, Linear, Matrix, Parameter, ParameterMut};
 use crate::lora::{Adapter, LoraConfig, LoraPair};
 use crate::ops::{AttentionContext, DecoderBackend, Packing};
 use crate::weights::Weights;
@@ -44,6 +45,12 @@ impl<B: DecoderBackend> Block<B> {
         x + self.down.forward(h)
     }
 
+    fn linears(&self) -> [&Linear<B>; 7] {
+        [
+            &self.q, &self.k, &self.v, &self.o, &self.gate, &self.up, &self.down,
+        ]
+    }
+
     fn linears_mut(&mut self) -> [&mut Linear<B>; 7] {
         [
             &mut self.q,
@@ -62,10 +69,10 @@ impl<B: DecoderBackend> Block<B> {
 pub struct Decoder<B: DecoderBackend> {
     /// Its shape.
     pub config: ModelConfig,
-    embed: Parameter<B, 2>,
+    embed: Matrix<B>,
     blocks: Vec<Block<B>>,
     norm: Parameter<B, 1>,
-    head: Option<Parameter<B, 2>>,
+    head: Option<Matrix<B>>,
     rope: Arc<Table>,
 }
 
@@ -108,24 +115,13 @@ impl<B: DecoderBackend> Decoder<B> {
     /// # Errors
     /// When it adapts a layer that is not there.
     pub fn attach(&mut self, adapter: &Adapter) -> Result<()> {
-        let device = self.embed.value.device();
-        let (rank, scale) = (adapter.config.rank, adapter.config.scale());
+        let device = self.norm.value.device();
         let mut left: Vec<&LoraPair> = adapter.pairs.iter().collect();
         for linear in self.blocks.iter_mut().flat_map(Block::linears_mut) {
-            let module = linear.weight.name.trim_end_matches(".weight").to_string();
-            let Some(at) = left.iter().position(|pair| pair.module == module) else {
-                continue;
-            };
-            let pair = left.swap_remove(at);
-            let make = |which: &str, values: &[f32], shape: [usize; 2]| Parameter {
-                name: format!("{module}.lora_{which}"),
-                value: Tensor::from_data(TensorData::new(values.to_vec(), shape), &device),
-            };
-            linear.lora = Some((
-                make("A", &pair.a, [rank, pair.inputs]),
-                make("B", &pair.b, [pair.outputs, rank]),
-                scale,
-            ));
+            let module = linear.weight.module();
+            if let Some(at) = left.iter().position(|pair| pair.module == module) {
+                linear.attach(left.swap_remove(at), &adapter.config, &device);
+            }
         }
         match left.first() {
             None => Ok(()),
@@ -138,41 +134,18 @@ impl<B: DecoderBackend> Decoder<B> {
 
     /// The adapter's present values, if one is attached.
     pub fn adapter(&self, config: &LoraConfig) -> Adapter {
-        let values = |p: &Parameter<B, 2>| {
-            p.value
-                .clone()
-                .into_data()
-                .convert::<f32>()
-                .into_vec::<f32>()
-                .unwrap_or_default()
-        };
-        let mut pairs = Vec::new();
-        for block in &self.blocks {
-            for linear in [
-                &block.q,
-                &block.k,
-                &block.v,
-                &block.o,
-                &block.gate,
-                &block.up,
-                &block.down,
-            ] {
-                let Some((a, b, _)) = &linear.lora else {
-                    continue;
-                };
-                let [outputs, inputs] = linear.weight.value.dims();
-                pairs.push(LoraPair {
-                    module: linear.weight.name.trim_end_matches(".weight").to_string(),
-                    inputs,
-                    outputs,
-                    a: values(a),
-                    b: values(b),
-                });
-            }
-        }
+        let linears = self.blocks.iter().flat_map(Block::linears);
         Adapter {
             config: config.clone(),
-            pairs,
+            pairs: linears.filter_map(Linear::pair).collect(),
+            source: None,
+        }
+    }
+
+    /// Takes the adapter off.
+    pub fn detach(&mut self) {
+        for linear in self.blocks.iter_mut().flat_map(Block::linears_mut) {
+            linear.adapter = None;
         }
     }
 
@@ -181,21 +154,46 @@ impl<B: DecoderBackend> Decoder<B> {
     /// # Shapes
     /// `tokens` [m], packed as `packing` says; result [m, hidden].
     pub fn hidden(&self, tokens: &[u32], packing: &Arc<Packing>) -> Tensor<B, 2> {
-        let context = AttentionContext {
+        let context = self.context(packing);
+        let mut x = self.embed(tokens);
+        for block in 0..self.block_count() {
+            x = self.block(block, x, &context);
+        }
+        self.finish(x)
+    }
+
+    /// What attention needs for a packing.
+    pub fn context(&self, packing: &Arc<Packing>) -> AttentionContext {
+        AttentionContext {
             packing: packing.clone(),
             heads: self.heads(),
             rope: self.rope.clone(),
-        };
-        let mut x = B::embed(self.embed.value.clone(), tokens);
-        for block in &self.blocks {
-            x = block.forward(x, self.config.rms_norm_eps, &context);
         }
+    }
+
+    /// The first step of [`Decoder::hidden`]: rows of the residual stream before the first block.
+    pub fn embed(&self, tokens: &[u32]) -> Tensor<B, 2> {
+        self.embed.embed(tokens, &self.norm.value.device())
+    }
+
+    /// Number of blocks.
+    pub fn block_count(&self) -> usize {
+        self.blocks.len()
+    }
+
+    /// The step of [`Decoder::hidden`] through one block.
+    pub fn block(&self, index: usize, x: Tensor<B, 2>, context: &AttentionContext) -> Tensor<B, 2> {
+        self.blocks[index].forward(x, self.config.rms_norm_eps, context)
+    }
+
+    /// The last step of [`Decoder::hidden`]: the norm behind the last block.
+    pub fn finish(&self, x: Tensor<B, 2>) -> Tensor<B, 2> {
         B::rms_norm(x, self.norm.value.clone(), self.config.rms_norm_eps)
     }
 
     /// The output head, the embedding where tied: [vocabulary, hidden].
-    pub fn head(&self) -> Tensor<B, 2> {
-        self.head.as_ref().unwrap_or(&self.embed).value.clone()
+    pub fn head(&self) -> &Matrix<B> {
+        self.head.as_ref().unwrap_or(&self.embed)
     }
 
     /// Logits of every row, for checks and small inputs.
@@ -203,7 +201,7 @@ impl<B: DecoderBackend> Decoder<B> {
     /// # Shapes
     /// `tokens` [m]; result [m, vocabulary].
     pub fn logits(&self, tokens: &[u32], packing: &Arc<Packing>) -> Tensor<B, 2> {
-        B::linear_rows(self.hidden(tokens, packing), self.head())
+        self.head().product(self.hidden(tokens, packing))
     }
 
     /// Longest sequence the rotary table covers.
@@ -211,36 +209,30 @@ impl<B: DecoderBackend> Decoder<B> {
         self.rope.len()
     }
 
-    /// The base's parameters, in checkpoint order.
+    /// The base's parameters that may learn, in checkpoint order.
     pub fn base_parameters_mut(&mut self) -> Vec<ParameterMut<'_, B>> {
-        let mut out = vec![ParameterMut::Matrix(&mut self.embed)];
+        let mut out: Vec<_> = self.embed.parameter_mut().into_iter().collect();
         for block in &mut self.blocks {
             out.push(ParameterMut::Vector(&mut block.input_norm));
+            let attention = [&mut block.q, &mut block.k, &mut block.v, &mut block.o];
             out.extend(
-                [&mut block.q, &mut block.k, &mut block.v, &mut block.o]
-                    .map(|l| ParameterMut::Matrix(&mut l.weight)),
+                attention
+                    .into_iter()
+                    .filter_map(|l| l.weight.parameter_mut()),
             );
             out.push(ParameterMut::Vector(&mut block.post_norm));
-            out.extend(
-                [&mut block.gate, &mut block.up, &mut block.down]
-                    .map(|l| ParameterMut::Matrix(&mut l.weight)),
-            );
+            let mlp = [&mut block.gate, &mut block.up, &mut block.down];
+            out.extend(mlp.into_iter().filter_map(|l| l.weight.parameter_mut()));
         }
         out.push(ParameterMut::Vector(&mut self.norm));
-        out.extend(self.head.as_mut().map(ParameterMut::Matrix));
+        out.extend(self.head.as_mut().and_then(Matrix::parameter_mut));
         out
     }
 
-    /// The adapter's parameters, `A` then `B` of each adapted layer.
+    /// The adapter's parameters, `A`, `B` and magnitudes of each adapted layer.
     pub fn adapter_parameters_mut(&mut self) -> Vec<ParameterMut<'_, B>> {
-        let pairs = self
-            .blocks
-            .iter_mut()
-            .flat_map(Block::linears_mut)
-            .filter_map(|l| l.lora.as_mut());
-        pairs
-            .flat_map(|(a, b, _)| [ParameterMut::Matrix(a), ParameterMut::Matrix(b)])
-            .collect()
+        let linears = self.blocks.iter_mut().flat_map(Block::linears_mut);
+        linears.flat_map(Linear::adapter_parameters_mut).collect()
     }
 
     fn heads(&self) -> Heads {
@@ -250,6 +242,36 @@ impl<B: DecoderBackend> Decoder<B> {
             key_value: config.num_key_value_heads,
             width: config.head_dim,
             scale: 1.0 / (config.head_dim as f32).sqrt(),
+        }
+    }
+}
+
+impl<B: DecoderBackend> Decoder<Autodiff<B>> {
+    /// The decoder without a graph; it shares the values.
+    pub fn inner(&self) -> Decoder<B> {
+        Decoder {
+            config: self.config.clone(),
+            embed: self.embed.inner(),
+            blocks: self.blocks.iter().map(Block::inner).collect(),
+            norm: self.norm.inner(),
+            head: self.head.as_ref().map(Matrix::inner),
+            rope: self.rope.clone(),
+        }
+    }
+}
+
+impl<B: DecoderBackend> Block<Autodiff<B>> {
+    fn inner(&self) -> Block<B> {
+        Block {
+            input_norm: self.input_norm.inner(),
+            q: self.q.inner(),
+            k: self.k.inner(),
+            v: self.v.inner(),
+            o: self.o.inner(),
+            post_norm: self.post_norm.inner(),
+            gate: self.gate.inner(),
+            up: self.up.inner(),
+            down: self.down.inner(),
         }
     }
 }
@@ -284,21 +306,21 @@ impl<B: DecoderBackend> Builder<'_, B> {
         })
     }
 
-    fn matrix(&mut self, module: &str, outputs: usize, inputs: usize) -> Result<Parameter<B, 2>> {
+    fn matrix(&mut self, module: &str, outputs: usize, inputs: usize) -> Result<Matrix<B>> {
         let name = format!("{module}.weight");
+        let frozen = self.weights.take_frozen(&name);
+        if let Some(value) = frozen.filter(|value| value.shape() == [outputs, inputs]) {
+            return Ok(Matrix::Frozen(FrozenParameter { name, value }));
+        }
         let values = self.take(&name, outputs * inputs)?;
-        Ok(Parameter {
+        Ok(Matrix::Dense(Parameter {
             name,
             value: Tensor::from_data(TensorData::new(values, [outputs, inputs]), self.device),
-        })
+        }))
     }
 
     fn linear(&mut self, module: &str, outputs: usize, inputs: usize) -> Result<Linear<B>> {
-        Ok(Linear {
-            weight: self.matrix(module, outputs, inputs)?,
-            bias: None,
-            lora: None,
-        })
+        Ok(Linear::new(self.matrix(module, outputs, inputs)?, None))
     }
 
     fn block(&mut self, index: usize) -> Result<Block<B>> {

@@ -8,6 +8,7 @@ pub mod decoder;
 pub mod device;
 pub mod error;
 pub mod kernels;
+pub mod lineage;
 pub mod linear;
 pub mod lora;
 pub mod ops;

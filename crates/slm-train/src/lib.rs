@@ -4,16 +4,23 @@
 
 pub mod batch;
 pub mod checkpoint;
+pub mod distillation;
 pub mod error;
 pub mod events;
+pub mod forecast;
 pub mod learner;
+pub mod neftune;
+pub mod objective;
 pub mod optimizer;
 pub mod run;
 pub mod schedule;
 pub mod settings;
+mod state_file;
+pub mod tensorboard;
+mod update;
 
 pub use batch::{Example, Source};
 pub use error::{Result, TrainError};
 pub use events::{Event, Observer};
 pub use run::{Outcome, train};
-pub use settings::{Method, TrainSettings};
+pub use settings::{Method, Objective, TrainSettings};

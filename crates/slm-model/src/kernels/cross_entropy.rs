@@ -98,7 +98,7 @@ pub fn forward_backward(
 
 /// Loss of one row; leaves `weight (softmax - onehot)` in place of the logits.
 #[inline(always)]
-fn row_loss(row: &mut [f32], label: usize, weight: f32) -> (f64, bool) {
+pub(super) fn row_loss(row: &mut [f32], label: usize, weight: f32) -> (f64, bool) {
     let (top, wanted) = (max(row), row[label]);
     let sum = exp_shifted(row, top);
     let inverse = weight / sum;

@@ -1,15 +1,18 @@
 //! The operations on flex, by the host kernels, without gradients; and host access for `node`.
 
+use std::sync::Arc;
+
 use burn::backend::Flex;
 use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData, TensorPrimitive};
 
-use super::{AttentionContext, DecoderBackend, Labels};
+use super::{AttentionContext, DecoderBackend, Labels, frozen};
 use crate::kernels::attention;
 use crate::kernels::cross_entropy::{Want, forward_backward};
 use crate::kernels::gemm::{self, Threads, View, Write, product};
 use crate::kernels::rope::{self, Turn};
 use crate::kernels::{norm, swiglu};
+use crate::quant::FrozenMatrix;
 
 /// A new float tensor on the device of `like`.
 pub(super) fn primitive<B: Backend>(
@@ -201,5 +204,21 @@ impl DecoderBackend for Flex {
             want,
         );
         tensor(primitive::<Self>(vec![outcome.loss as f32], &[1], &h))
+    }
+
+    fn frozen_linear(x: Tensor<Self, 2>, w: &Arc<FrozenMatrix>) -> Tensor<Self, 2> {
+        frozen::linear(x, w)
+    }
+
+    fn frozen_linear_dx(dy: Tensor<Self, 2>, w: &Arc<FrozenMatrix>) -> Tensor<Self, 2> {
+        frozen::linear_dx(dy, w)
+    }
+
+    fn frozen_cross_entropy(
+        hidden: Tensor<Self, 2>,
+        w: &Arc<FrozenMatrix>,
+        labels: &Labels,
+    ) -> Tensor<Self, 1> {
+        frozen::cross_entropy(hidden, w, labels)
     }
 }
