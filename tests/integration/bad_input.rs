@@ -60,7 +60,7 @@ fn a_value_of_the_wrong_type_and_an_unknown_one() {
     run_recipe(&place, &[]).fails(
         1,
         "error: recipe.yaml:3:11: unknown value `loar` of `train.method`\n\
-         hint: did you mean `lora`? valid here: `lora`, `full`\n",
+         hint: did you mean `lora`? valid here: `lora`, `qlora`, `full`\n",
     );
 }
 

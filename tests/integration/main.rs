@@ -10,3 +10,4 @@ mod pipeline;
 mod repository;
 mod run;
 mod taxonomy;
+mod training;

@@ -1,6 +1,7 @@
 //! `slm`: the binary. Reads arguments, calls a command, prints an error if there is
 //! one, and ends with its exit code: 0 done, 1 error, 2 usage, 100 a gate failed.
 
+mod adapter;
 mod args;
 mod commands;
 mod failure;

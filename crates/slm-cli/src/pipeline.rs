@@ -2,7 +2,7 @@
 //!
 //! Knows the names of artefacts in the workspace; does not know what a stage does.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
@@ -131,31 +131,85 @@ impl<'a> Pipeline<'a> {
     /// Trains, and gives the folder of the model that came out, adapter merged.
     fn train(&self, train: &Train, rows: &Rows) -> Result<PathBuf> {
         let base = self.base()?;
+        let trained = match train.phases.is_empty() {
+            true => self.train_once(train, rows, &base)?,
+            false => self.train_in_phases(train, rows, &base)?,
+        };
+        let model = self.artefact(Kind::Models, "");
+        match train.method {
+            Method::Lora | Method::Qlora => {
+                stages::merge::merge(self.context, &base, &trained, model.clone())?;
+            }
+            Method::Full => stages::merge::adopt(self.context, &trained, model.clone())?,
+        }
+        Ok(model)
+    }
+
+    fn train_once(&self, train: &Train, rows: &Rows, base: &Path) -> Result<PathBuf> {
         let start = match &self.recipe.create {
-            Some(create) => Start::New(create, &base),
-            None => Start::From(&base),
+            Some(create) => Start::New(create, base),
+            None => Start::From(base),
         };
         let lessons = match &self.recipe.corpus {
             Some(corpus) => Lessons::Corpus(corpus),
             None => Lessons::Rows {
                 train: rows.train.clone(),
                 validation: rows.validation.clone(),
+                leaves: &[],
             },
         };
         let job = Job {
             start,
+            adapter: None,
+            teacher: self.teacher(train)?,
             lessons,
             settings: train,
             seed: self.recipe.seed,
             artefact: self.artefact(Kind::Runs, ""),
         };
-        let trained = stages::train::train(self.context, &job)?;
-        let model = self.artefact(Kind::Models, "");
-        match train.method {
-            Method::Lora => stages::merge::merge(self.context, &base, &trained, model.clone())?,
-            Method::Full => stages::merge::adopt(self.context, &trained, model.clone())?,
+        stages::train::train(self.context, &job)
+    }
+
+    /// One run after the other: the adapter of each goes on from that of the one before; full
+    /// training from its model.
+    fn train_in_phases(&self, train: &Train, rows: &Rows, base: &Path) -> Result<PathBuf> {
+        let mut last: Option<PathBuf> = None;
+        for phase in &train.phases {
+            let settings = phase.settings(train);
+            let start = match (&last, train.method, &self.recipe.create) {
+                (Some(model), Method::Full, _) => Start::From(model),
+                (None, _, Some(create)) => Start::New(create, base),
+                _ => Start::From(base),
+            };
+            let adapter = last.clone().filter(|_| train.method != Method::Full);
+            let job = Job {
+                start,
+                adapter,
+                teacher: self.teacher(train)?,
+                lessons: Lessons::Rows {
+                    train: match phase.data.is_empty() {
+                        true => rows.train.clone(),
+                        false => phase.data.clone(),
+                    },
+                    validation: rows.validation.clone(),
+                    leaves: &phase.leaves,
+                },
+                settings: &settings,
+                seed: self.recipe.seed,
+                artefact: self.artefact(Kind::Runs, &format!("-{}", phase.name)),
+            };
+            let name = &phase.name;
+            self.context.terminal.note(format!("train: phase `{name}`"));
+            last = Some(stages::train::train(self.context, &job)?);
         }
-        Ok(model)
+        last.ok_or_else(|| Failure::new("`train.phases` is empty").into())
+    }
+
+    fn teacher(&self, train: &Train) -> Result<Option<PathBuf>> {
+        let teacher = train.distillation.as_ref();
+        teacher
+            .map(|distillation| self.context.workspace.model(&distillation.teacher))
+            .transpose()
     }
 
     /// The folder to start from: a checkpoint, or the tokenizer of a model to be made.
@@ -243,6 +297,9 @@ fn check(recipe: &Recipe) -> Result<()> {
         check_data(data)?;
     }
     check_model(recipe)?;
+    if let Some(train) = &recipe.train {
+        check_train(recipe, train)?;
+    }
     let tests = recipe.data.as_ref().map(|data| (data.import, &data.test));
     match (&recipe.evaluate, tests) {
         (Some(_), Some((None, test))) if test.is_empty() => Err(Failure::new(
@@ -302,6 +359,63 @@ fn check_model(recipe: &Recipe) -> Result<()> {
         }
         _ => Ok(()),
     }
+}
+
+/// Keys of `train` that contradict each other or the rest of the recipe.
+fn check_train(recipe: &Recipe, train: &Train) -> Result<()> {
+    let full = train.method == Method::Full;
+    let conflicts = [
+        (
+            full && train.use_dora,
+            "`train.use_dora` needs an adapter, and `train.method` is `full`",
+            "use `method: lora` or `qlora`, or drop `use_dora`",
+        ),
+        (
+            full && train.use_rslora,
+            "`train.use_rslora` needs an adapter, and `train.method` is `full`",
+            "use `method: lora` or `qlora`, or drop `use_rslora`",
+        ),
+        (
+            !full && recipe.create.is_some(),
+            "`create` makes a model from nothing, and `train.method` would freeze it",
+            "use `method: full`",
+        ),
+        (
+            train.distillation.is_some() && train.dpo.is_some(),
+            "`train` has both `distillation` and `dpo`",
+            "keep one of them; a second recipe can start from the model of the first",
+        ),
+        (
+            full && train.dpo.is_some(),
+            "`train.dpo` compares with the frozen base, and `train.method` is `full`",
+            "use `method: lora` or `qlora`",
+        ),
+        (
+            train.dpo.is_some() && recipe.data.as_ref().is_none_or(|d| d.import.is_some()),
+            "`train.dpo` needs pairs of answers, which only `data.train` can give",
+            "name JSONL files with `prompt`, `chosen` and `rejected` in `data.train`",
+        ),
+        (
+            !train.phases.is_empty() && recipe.corpus.is_some(),
+            "`train.phases` divides rows, and the `corpus` has no end",
+            "use `taxonomy` or `data`, or drop `phases`",
+        ),
+    ];
+    if let Some((_, problem, hint)) = conflicts.into_iter().find(|(conflict, ..)| *conflict) {
+        return Err(Failure::new(problem).hint(hint).into());
+    }
+    let mut names: Vec<&str> = Vec::new();
+    for phase in &train.phases {
+        check_name(&phase.name)?;
+        if names.contains(&phase.name.as_str()) {
+            let problem = format!("two phases are called `{}`", phase.name);
+            return Err(Failure::new(problem)
+                .hint("a phase's name is that of its run")
+                .into());
+        }
+        names.push(&phase.name);
+    }
+    Ok(())
 }
 
 fn check_data(data: &Data) -> Result<()> {

@@ -3,6 +3,7 @@
 //!
 //! Knows its layers and in what order they run; not where their weights come from.
 
+use burn::backend::Autodiff;
 use burn::tensor::Tensor;
 
 use crate::config::ModelConfig;
@@ -149,7 +150,7 @@ impl<B: DecoderBackend> Block<B> {
 
 /// A layer's weight, and its bias where it has one.
 fn base_of<B: DecoderBackend>(linear: &mut Linear<B>) -> Vec<ParameterMut<'_, B>> {
-    let mut out = vec![ParameterMut::Matrix(&mut linear.weight)];
+    let mut out: Vec<_> = linear.weight.parameter_mut().into_iter().collect();
     out.extend(linear.bias.as_mut().map(ParameterMut::Vector));
     out
 }
@@ -223,6 +224,38 @@ impl<B: DecoderBackend> GateUp<B> {
         match self {
             Self::Separate(both) => both.as_ref(),
             Self::Joined(joined) => std::slice::from_ref(joined),
+        }
+    }
+}
+
+impl<B: DecoderBackend> Block<Autodiff<B>> {
+    /// The block without a graph; it shares the values.
+    pub fn inner(&self) -> Block<B> {
+        Block {
+            attention_norm: self.attention_norm.inner(),
+            qkv: match &self.qkv {
+                QueryKeyValue::Separate {
+                    projections,
+                    head_norms,
+                } => QueryKeyValue::Separate {
+                    projections: Box::new(projections.each_ref().map(Linear::inner)),
+                    head_norms: head_norms
+                        .as_ref()
+                        .map(|norms| norms.each_ref().map(Parameter::inner)),
+                },
+                QueryKeyValue::Joined(joined) => QueryKeyValue::Joined(joined.inner()),
+            },
+            output: self.output.inner(),
+            attention_output_norm: self.attention_output_norm.as_ref().map(Parameter::inner),
+            mlp_norm: self.mlp_norm.inner(),
+            gate_up: match &self.gate_up {
+                GateUp::Separate(both) => {
+                    GateUp::Separate(Box::new(both.each_ref().map(Linear::inner)))
+                }
+                GateUp::Joined(joined) => GateUp::Joined(joined.inner()),
+            },
+            down: self.down.inner(),
+            mlp_output_norm: self.mlp_output_norm.as_ref().map(Parameter::inner),
         }
     }
 }

@@ -7,7 +7,7 @@ use burn::tensor::{Tensor, TensorData};
 use crate::block::{Block, GateUp, QueryKeyValue};
 use crate::config::{LinearShape, ModelConfig};
 use crate::error::{ModelError, Result};
-use crate::linear::{Linear, Parameter};
+use crate::linear::{FrozenParameter, Linear, Matrix, Parameter};
 use crate::ops::DecoderBackend;
 use crate::weights::Weights;
 
@@ -47,18 +47,17 @@ impl<B: DecoderBackend> Builder<'_, B> {
     }
 
     /// The weight of a table or a linear layer.
-    pub fn matrix(
-        &mut self,
-        module: &str,
-        outputs: usize,
-        inputs: usize,
-    ) -> Result<Parameter<B, 2>> {
+    pub fn matrix(&mut self, module: &str, outputs: usize, inputs: usize) -> Result<Matrix<B>> {
         let name = format!("{module}.weight");
+        let frozen = self.weights.take_frozen(&name);
+        if let Some(value) = frozen.filter(|value| value.shape() == [outputs, inputs]) {
+            return Ok(Matrix::Frozen(FrozenParameter { name, value }));
+        }
         let values = self.take(&name, outputs * inputs)?;
-        Ok(Parameter {
+        Ok(Matrix::Dense(Parameter {
             name,
             value: Tensor::from_data(TensorData::new(values, [outputs, inputs]), self.device),
-        })
+        }))
     }
 
     fn linear(&mut self, block: &str, shape: LinearShape) -> Result<Linear<B>> {
@@ -68,11 +67,7 @@ impl<B: DecoderBackend> Builder<'_, B> {
             true => Some(self.vector(format!("{module}.bias"), shape.outputs)?),
             false => None,
         };
-        Ok(Linear {
-            weight,
-            bias,
-            lora: None,
-        })
+        Ok(Linear::new(weight, bias))
     }
 
     /// Block number `index`.

@@ -203,9 +203,13 @@ impl ModelConfig {
 
     /// Names of a block's linear layers as `target_modules` gives them, such as `q_proj`: what
     /// `all-linear` stands for.
-    pub fn target_modules(&self) -> Vec<&'static str> {
+    pub fn target_modules(&self) -> Vec<String> {
         let name = |linear: &LinearShape| linear.module.rsplit('.').next().unwrap_or_default();
-        self.linears().iter().map(name).collect()
+        let linears = self.linears();
+        linears
+            .iter()
+            .map(|linear| name(linear).to_string())
+            .collect()
     }
 
     /// Number of parameters, the tied head counted once.

@@ -4,16 +4,18 @@
 
 use std::sync::Arc;
 
-use burn::tensor::{Tensor, TensorData};
+use burn::backend::Autodiff;
+use burn::tensor::Tensor;
 
 use crate::block::{Block, norm, scaled};
 use crate::builder::Builder;
 use crate::config::ModelConfig;
 use crate::error::{ModelError, Result};
+use crate::head::Head;
 use crate::kernels::attention::Heads;
-use crate::linear::{Parameter, ParameterMut};
+use crate::linear::{Linear, Matrix, Parameter, ParameterMut};
 use crate::lora::{Adapter, LoraConfig, LoraPair};
-use crate::ops::{AttentionContext, DecoderBackend, Packing, soft_cap};
+use crate::ops::{AttentionContext, DecoderBackend, Packing};
 use crate::rotary_tables::RotaryTables;
 use crate::weights::Weights;
 
@@ -22,10 +24,10 @@ use crate::weights::Weights;
 pub struct Decoder<B: DecoderBackend> {
     /// Its description.
     pub config: ModelConfig,
-    embed: Parameter<B, 2>,
+    embed: Matrix<B>,
     blocks: Vec<Block<B>>,
     norm: Parameter<B, 1>,
-    head: Option<Parameter<B, 2>>,
+    head: Option<Matrix<B>>,
     tables: Arc<RotaryTables>,
 }
 
@@ -64,24 +66,13 @@ impl<B: DecoderBackend> Decoder<B> {
     /// # Errors
     /// When it adapts a layer that is not there.
     pub fn attach(&mut self, adapter: &Adapter) -> Result<()> {
-        let device = self.embed.value.device();
-        let (rank, scale) = (adapter.config.rank, adapter.config.scale());
+        let device = self.norm.value.device();
         let mut left: Vec<&LoraPair> = adapter.pairs.iter().collect();
         for linear in self.blocks.iter_mut().flat_map(Block::linears_mut) {
-            let module = linear.weight.name.trim_end_matches(".weight").to_string();
-            let Some(at) = left.iter().position(|pair| pair.module == module) else {
-                continue;
-            };
-            let pair = left.swap_remove(at);
-            let make = |which: &str, values: &[f32], shape: [usize; 2]| Parameter {
-                name: format!("{module}.lora_{which}"),
-                value: Tensor::from_data(TensorData::new(values.to_vec(), shape), &device),
-            };
-            linear.lora = Some((
-                make("A", &pair.a, [rank, pair.inputs]),
-                make("B", &pair.b, [pair.outputs, rank]),
-                scale,
-            ));
+            let module = linear.weight.module();
+            if let Some(at) = left.iter().position(|pair| pair.module == module) {
+                linear.attach(left.swap_remove(at), &adapter.config, &device);
+            }
         }
         match left.first() {
             None => Ok(()),
@@ -94,31 +85,18 @@ impl<B: DecoderBackend> Decoder<B> {
 
     /// The adapter's present values, if one is attached.
     pub fn adapter(&self, config: &LoraConfig) -> Adapter {
-        let values = |p: &Parameter<B, 2>| {
-            p.value
-                .clone()
-                .into_data()
-                .convert::<f32>()
-                .into_vec::<f32>()
-                .unwrap_or_default()
-        };
-        let mut pairs = Vec::new();
-        for linear in self.blocks.iter().flat_map(Block::linears) {
-            let Some((a, b, _)) = &linear.lora else {
-                continue;
-            };
-            let [outputs, inputs] = linear.weight.value.dims();
-            pairs.push(LoraPair {
-                module: linear.weight.name.trim_end_matches(".weight").to_string(),
-                inputs,
-                outputs,
-                a: values(a),
-                b: values(b),
-            });
-        }
+        let linears = self.blocks.iter().flat_map(Block::linears);
         Adapter {
             config: config.clone(),
-            pairs,
+            pairs: linears.filter_map(Linear::pair).collect(),
+            source: None,
+        }
+    }
+
+    /// Takes the adapter off.
+    pub fn detach(&mut self) {
+        for linear in self.blocks.iter_mut().flat_map(Block::linears_mut) {
+            linear.adapter = None;
         }
     }
 
@@ -127,19 +105,16 @@ impl<B: DecoderBackend> Decoder<B> {
     /// # Shapes
     /// `tokens` [m], packed as `packing` says; result [m, hidden].
     pub fn hidden(&self, tokens: &[u32], packing: &Arc<Packing>) -> Tensor<B, 2> {
-        let config = &self.config;
         let contexts = self.contexts(packing);
-        let x = B::embed(self.embed.value.clone(), tokens);
-        let mut x = scaled(x, config.embedding_multiplier);
-        for (block, context) in self.blocks.iter().zip(&contexts) {
-            x = block.forward(x, config, context);
+        let mut x = self.embed(tokens);
+        for (block, context) in contexts.iter().enumerate() {
+            x = self.block(block, x, context);
         }
-        let x = norm(x, &self.norm, config);
-        scaled(x, 1.0 / config.logits_scaling)
+        self.finish(x)
     }
 
     /// What each block's attention needs besides its input.
-    fn contexts(&self, packing: &Arc<Packing>) -> Vec<AttentionContext> {
+    pub fn contexts(&self, packing: &Arc<Packing>) -> Vec<AttentionContext> {
         let config = &self.config;
         let rotations = self.tables.rotations(packing);
         let context = |layer: &crate::config::LayerAttention| AttentionContext {
@@ -157,9 +132,30 @@ impl<B: DecoderBackend> Decoder<B> {
         config.layers.iter().map(context).collect()
     }
 
+    /// The first step of [`Decoder::hidden`]: rows of the residual stream before the first block.
+    pub fn embed(&self, tokens: &[u32]) -> Tensor<B, 2> {
+        let rows = self.embed.embed(tokens, &self.norm.value.device());
+        scaled(rows, self.config.embedding_multiplier)
+    }
+
+    /// The step of [`Decoder::hidden`] through one block.
+    pub fn block(&self, index: usize, x: Tensor<B, 2>, context: &AttentionContext) -> Tensor<B, 2> {
+        self.blocks[index].forward(x, &self.config, context)
+    }
+
+    /// The last step of [`Decoder::hidden`]: the norm behind the last block, and the logits'
+    /// divisor.
+    pub fn finish(&self, x: Tensor<B, 2>) -> Tensor<B, 2> {
+        let x = norm(x, &self.norm, &self.config);
+        scaled(x, 1.0 / self.config.logits_scaling)
+    }
+
     /// The output head, the embedding where tied: [vocabulary, hidden].
-    pub fn head(&self) -> Tensor<B, 2> {
-        self.head.as_ref().unwrap_or(&self.embed).value.clone()
+    pub fn head(&self) -> Head<B> {
+        Head {
+            matrix: self.head.as_ref().unwrap_or(&self.embed).clone(),
+            softcap: self.config.logits_softcap,
+        }
     }
 
     /// Logits of every row, for checks and small inputs.
@@ -167,8 +163,7 @@ impl<B: DecoderBackend> Decoder<B> {
     /// # Shapes
     /// `tokens` [m]; result [m, vocabulary].
     pub fn logits(&self, tokens: &[u32], packing: &Arc<Packing>) -> Tensor<B, 2> {
-        let logits = B::linear_rows(self.hidden(tokens, packing), self.head());
-        soft_cap(logits, self.config.logits_softcap)
+        self.head().logits(self.hidden(tokens, packing))
     }
 
     /// Longest sequence that the model is made for.
@@ -176,25 +171,33 @@ impl<B: DecoderBackend> Decoder<B> {
         self.config.max_position_embeddings
     }
 
-    /// The base's parameters, in checkpoint order.
+    /// The base's parameters that may learn, in checkpoint order.
     pub fn base_parameters_mut(&mut self) -> Vec<ParameterMut<'_, B>> {
-        let mut out = vec![ParameterMut::Matrix(&mut self.embed)];
+        let mut out: Vec<_> = self.embed.parameter_mut().into_iter().collect();
         let blocks = self.blocks.iter_mut();
         out.extend(blocks.flat_map(Block::base_parameters_mut));
         out.push(ParameterMut::Vector(&mut self.norm));
-        out.extend(self.head.as_mut().map(ParameterMut::Matrix));
+        out.extend(self.head.as_mut().and_then(Matrix::parameter_mut));
         out
     }
 
-    /// The adapter's parameters, `A` then `B` of each adapted layer.
+    /// The adapter's parameters, `A`, `B` and magnitudes of each adapted layer.
     pub fn adapter_parameters_mut(&mut self) -> Vec<ParameterMut<'_, B>> {
-        let pairs = self
-            .blocks
-            .iter_mut()
-            .flat_map(Block::linears_mut)
-            .filter_map(|l| l.lora.as_mut());
-        pairs
-            .flat_map(|(a, b, _)| [ParameterMut::Matrix(a), ParameterMut::Matrix(b)])
-            .collect()
+        let linears = self.blocks.iter_mut().flat_map(Block::linears_mut);
+        linears.flat_map(Linear::adapter_parameters_mut).collect()
+    }
+}
+
+impl<B: DecoderBackend> Decoder<Autodiff<B>> {
+    /// The decoder without a graph; it shares the values.
+    pub fn inner(&self) -> Decoder<B> {
+        Decoder {
+            config: self.config.clone(),
+            embed: self.embed.inner(),
+            blocks: self.blocks.iter().map(Block::inner).collect(),
+            norm: self.norm.inner(),
+            head: self.head.as_ref().map(Matrix::inner),
+            tables: self.tables.clone(),
+        }
     }
 }

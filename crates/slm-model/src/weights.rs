@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -12,6 +13,7 @@ use crate::checkpoint::{Checkpoint, StoredType, write_atomically, write_tables};
 use crate::config::ModelConfig;
 use crate::error::{ModelError, Result};
 use crate::lora::Adapter;
+use crate::quant::FrozenMatrix;
 
 /// Files beside the weights that make up a model's folder.
 pub const COMPANIONS: [&str; 8] = [
@@ -29,6 +31,17 @@ pub const COMPANIONS: [&str; 8] = [
 #[derive(Debug, Clone)]
 pub struct Weights {
     tables: BTreeMap<String, Vec<f32>>,
+    frozen: BTreeMap<String, Arc<FrozenMatrix>>,
+}
+
+/// How a base that does not learn is held in memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Held {
+    /// In f32.
+    Full,
+    /// For QLoRA: the blocks' linear layers in NF4, embedding and head in bfloat16, the rest in
+    /// f32. Packed tensor by tensor, so that the whole is never in memory in f32.
+    Packed,
 }
 
 impl Weights {
@@ -37,41 +50,75 @@ impl Weights {
     /// # Errors
     /// When a tensor is missing or has another shape.
     pub fn load(dir: &Path, config: &ModelConfig) -> Result<Self> {
+        Self::load_held(dir, config, Held::Full)
+    }
+
+    /// [`Weights::load`], held as asked for.
+    ///
+    /// # Errors
+    /// As [`Weights::load`]; and when a weight to pack is not finite.
+    pub fn load_held(dir: &Path, config: &ModelConfig, held: Held) -> Result<Self> {
         let checkpoint = Checkpoint::open(dir)?;
-        let mut tables = BTreeMap::new();
-        for (name, shape) in config.tensors() {
-            let values = checkpoint.read(&name, &shape)?;
-            tables.insert(name, values);
-        }
-        Ok(Self { tables })
+        Self::collect(config, held, |name, shape| checkpoint.read(name, shape))
     }
 
     /// Fresh weights: normal with deviation 0.02, those that write to the residual stream divided
     /// by `sqrt(2 layers)` (GPT-2), norms multiplying by one, biases zero.
     pub fn random(config: &ModelConfig, seed: u64) -> Self {
-        let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        let residual = 1.0 / (2.0 * config.num_hidden_layers as f32).sqrt();
-        let mut tables = BTreeMap::new();
+        let mut draw = Draw::new(config, seed);
+        let tensors = config.tensors().into_iter();
+        let tables = tensors.map(|(name, shape)| {
+            let values = draw.values(&name, &shape);
+            (name, values)
+        });
+        Self::from_tables(tables.collect())
+    }
+
+    /// [`Weights::random`], held as asked for.
+    ///
+    /// # Errors
+    /// When a weight cannot be packed.
+    pub fn random_held(config: &ModelConfig, seed: u64, held: Held) -> Result<Self> {
+        let mut draw = Draw::new(config, seed);
+        Self::collect(config, held, |name, shape| Ok(draw.values(name, shape)))
+    }
+
+    /// Takes each weight of a config from `read`, one after the other.
+    fn collect(
+        config: &ModelConfig,
+        held: Held,
+        mut read: impl FnMut(&str, &[usize]) -> Result<Vec<f32>>,
+    ) -> Result<Self> {
+        let mut weights = Self::from_tables(BTreeMap::new());
         for (name, shape) in config.tensors() {
-            let count = shape.iter().product();
-            let ends = |module: &str| name.ends_with(&format!(".{module}.weight"));
-            let writes = ends(config.modules.output) || ends(config.modules.down);
-            let deviation = 0.02 * if writes { residual } else { 1.0 };
-            let values = if name.ends_with(".bias") {
-                vec![0.0; count]
-            } else if shape.len() == 1 {
-                vec![1.0 - config.norm_offset as f32; count]
-            } else {
-                (0..count).map(|_| normal(&mut rng) * deviation).collect()
-            };
-            tables.insert(name, values);
+            let values = read(&name, &shape)?;
+            match (held, shape.as_slice()) {
+                (Held::Packed, &[rows, columns]) => {
+                    let matrix = match name.starts_with("model.layers.") {
+                        true => FrozenMatrix::nf4(&values, rows, columns)?,
+                        false => FrozenMatrix::bf16(&values, rows, columns),
+                    };
+                    weights.frozen.insert(name, Arc::new(matrix));
+                }
+                _ => {
+                    weights.tables.insert(name, values);
+                }
+            }
         }
-        Self { tables }
+        Ok(weights)
     }
 
     /// Makes weights from tables by name.
     pub fn from_tables(tables: BTreeMap<String, Vec<f32>>) -> Self {
-        Self { tables }
+        Self {
+            tables,
+            frozen: BTreeMap::new(),
+        }
+    }
+
+    /// Takes one packed weight out.
+    pub fn take_frozen(&mut self, name: &str) -> Option<Arc<FrozenMatrix>> {
+        self.frozen.remove(name)
     }
 
     /// One weight's values.
@@ -160,6 +207,39 @@ pub fn copy_companions(from: &Path, to: &Path) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Fresh weights, drawn in checkpoint order.
+struct Draw<'a> {
+    config: &'a ModelConfig,
+    rng: ChaCha8Rng,
+    residual: f32,
+}
+
+impl<'a> Draw<'a> {
+    fn new(config: &'a ModelConfig, seed: u64) -> Self {
+        Self {
+            config,
+            rng: ChaCha8Rng::seed_from_u64(seed),
+            residual: 1.0 / (2.0 * config.num_hidden_layers as f32).sqrt(),
+        }
+    }
+
+    fn values(&mut self, name: &str, shape: &[usize]) -> Vec<f32> {
+        let count = shape.iter().product();
+        let modules = &self.config.modules;
+        let ends = |module: &str| name.ends_with(&format!(".{module}.weight"));
+        let writes = ends(modules.output) || ends(modules.down);
+        let deviation = 0.02 * if writes { self.residual } else { 1.0 };
+        if name.ends_with(".bias") {
+            vec![0.0; count]
+        } else if shape.len() == 1 {
+            vec![1.0 - self.config.norm_offset as f32; count]
+        } else {
+            let draw = |_| normal(&mut self.rng) * deviation;
+            (0..count).map(draw).collect()
+        }
+    }
 }
 
 /// A standard normal draw (Box and Muller 1958).

@@ -85,7 +85,11 @@ fn weights(config: &ModelConfig) -> Weights {
     let mut rng = ChaCha8Rng::seed_from_u64(5);
     let mut table = |(name, shape): (String, Vec<usize>)| {
         let is_norm = shape.len() == 1 && !name.ends_with(".bias");
-        let middle = if is_norm { 1.0 - config.norm_offset as f32 } else { 0.0 };
+        let middle = if is_norm {
+            1.0 - config.norm_offset as f32
+        } else {
+            0.0
+        };
         let count = shape.iter().product();
         let values = (0..count).map(|_| middle + 0.3 * rng.random_range(-1.0..1.0f32));
         (name, values.collect())
@@ -134,8 +138,7 @@ fn run<B: DecoderBackend>(
         weights: vec![0.1; rows.len()],
     };
     let rows = Autodiff::<B>::select_rows(hidden, &rows);
-    let cap = config.logits_softcap;
-    let loss = Autodiff::<B>::cross_entropy(rows, decoder.head(), &labels, cap);
+    let loss = decoder.head().cross_entropy(rows, &labels);
     let mut grads = loss.backward();
     let mut gradient = |parameter: ParameterMut<'_, Autodiff<B>>| match parameter {
         ParameterMut::Vector(p) => (
@@ -192,7 +195,8 @@ fn adapters_sit_on_the_modules_of_the_family() {
             rank: 3,
             alpha: 6.0,
             use_rslora: false,
-            target_modules: targets.iter().map(|name| name.to_string()).collect(),
+            use_dora: false,
+            target_modules: targets.clone(),
         };
         let mut adapter = Adapter::new(lora, &config, 1).unwrap();
         assert_eq!(adapter.pairs.len(), 3 * targets.len(), "{family}");

@@ -42,11 +42,24 @@ pub trait Source: Send + Sync {
     /// # Errors
     /// When the example cannot be made.
     fn example(&self, position: u64) -> Result<Option<Example>>;
+
+    /// How many examples belong together and are never parted: 2 for preference pairs, the chosen
+    /// answer first.
+    fn group(&self) -> u64 {
+        1
+    }
+
+    /// Where the example at `position` came from, for messages.
+    fn origin(&self, position: u64) -> String {
+        format!("example {position}")
+    }
 }
 
 /// Examples held in memory, shuffled anew for each epoch.
 pub struct Dataset {
     examples: Vec<Example>,
+    origins: Vec<String>,
+    group: u64,
     epochs: u64,
     seed: u64,
 }
@@ -84,22 +97,63 @@ impl Dataset {
         }
         Ok(Self {
             examples,
+            origins: Vec::new(),
+            group: 1,
             epochs,
             seed,
         })
     }
 
+    /// The same with the place that each example came from, such as `train.jsonl: row 3`.
+    pub fn with_origins(mut self, origins: Vec<String>) -> Self {
+        self.origins = origins;
+        self
+    }
+
+    /// The same as preference pairs: each chosen answer is followed by the rejected one.
+    ///
+    /// # Errors
+    /// When the last pair is not whole.
+    pub fn in_pairs(mut self) -> Result<Self> {
+        if !self.examples.len().is_multiple_of(2) {
+            return Err(TrainError::setting(
+                "a preference pair lacks its rejected answer",
+                "give each row `chosen` and `rejected`",
+            ));
+        }
+        self.group = 2;
+        Ok(self)
+    }
+
+    /// Index of the example at a position in the training order.
+    fn index(&self, position: u64) -> Option<usize> {
+        let count = self.examples.len() as u64 / self.group;
+        let (whole, part) = (position / self.group, position % self.group);
+        let epoch = whole / count;
+        let at = shuffled(
+            whole % count,
+            count,
+            self.seed ^ epoch.wrapping_mul(0x9e37_79b9_7f4a_7c15),
+        );
+        (epoch < self.epochs).then_some((at * self.group + part) as usize)
+    }
+
     /// Steps that all epochs take at a batch size in tokens and an accumulation.
     pub fn steps(&self, batch_tokens: usize, accumulation: usize) -> Result<u64> {
         let (mut position, mut batches) = (0, 0u64);
-        while self.fill(&mut position, batch_tokens)? {
+        while !take(self, &mut position, batch_tokens)?.is_empty() {
             batches += 1;
         }
         Ok(batches.div_ceil(accumulation.max(1) as u64))
     }
 
-    fn fill(&self, position: &mut u64, batch_tokens: usize) -> Result<bool> {
-        Ok(!take(self, position, batch_tokens)?.is_empty())
+    /// Tokens of the largest batch that `batch_tokens` allows: a longer example, or pair, is a
+    /// batch of its own.
+    pub fn largest_batch(&self, batch_tokens: usize) -> usize {
+        let groups = self.examples.chunks(self.group as usize);
+        let tokens = groups.map(|group| group.iter().map(|e| e.tokens.len()).sum());
+        let longest: usize = tokens.max().unwrap_or(0);
+        longest.max(batch_tokens.min(self.tokens()))
     }
 
     /// Tokens of one epoch.
@@ -110,17 +164,19 @@ impl Dataset {
 
 impl Source for Dataset {
     fn example(&self, position: u64) -> Result<Option<Example>> {
-        let count = self.examples.len() as u64;
-        let epoch = position / count;
-        if epoch >= self.epochs {
-            return Ok(None);
+        Ok(self.index(position).map(|at| self.examples[at].clone()))
+    }
+
+    fn group(&self) -> u64 {
+        self.group
+    }
+
+    fn origin(&self, position: u64) -> String {
+        let at = self.index(position);
+        match at.and_then(|at| self.origins.get(at)) {
+            Some(origin) => origin.clone(),
+            None => format!("row {}", at.map_or(position, |at| at as u64 + 1)),
         }
-        let at = shuffled(
-            position % count,
-            count,
-            self.seed ^ epoch.wrapping_mul(0x9e37_79b9_7f4a_7c15),
-        );
-        Ok(Some(self.examples[at as usize].clone()))
     }
 }
 
@@ -151,21 +207,46 @@ fn mix(mut x: u64) -> u64 {
     x ^ (x >> 31)
 }
 
-/// Examples of the next batch: as many as fit `batch_tokens`, at least one.
+/// Examples of the next batch: as many whole groups as fit `batch_tokens`, at least one.
 ///
 /// # Errors
 /// When the source fails.
 pub fn take(source: &dyn Source, position: &mut u64, batch_tokens: usize) -> Result<Vec<Example>> {
     let (mut taken, mut tokens) = (Vec::new(), 0);
-    while let Some(example) = source.example(*position)? {
-        if !taken.is_empty() && tokens + example.tokens.len() > batch_tokens {
-            break;
+    loop {
+        let members = *position..*position + source.group();
+        let group: Vec<Option<Example>> = members
+            .map(|position| source.example(position))
+            .collect::<Result<_>>()?;
+        let Some(group) = group.into_iter().collect::<Option<Vec<Example>>>() else {
+            return Ok(taken);
+        };
+        let more: usize = group.iter().map(|example| example.tokens.len()).sum();
+        if !taken.is_empty() && tokens + more > batch_tokens {
+            return Ok(taken);
         }
-        tokens += example.tokens.len();
-        taken.push(example);
-        *position += 1;
+        tokens += more;
+        taken.extend(group);
+        *position += source.group();
     }
-    Ok(taken)
+}
+
+/// All examples in order, packed into batches as [`take`] does.
+pub fn pack_all(examples: &[Example], group: u64, batch_tokens: usize) -> Vec<Batch> {
+    let (mut batches, mut open, mut tokens) = (Vec::new(), Vec::new(), 0);
+    for members in examples.chunks(group.max(1) as usize) {
+        let more: usize = members.iter().map(|example| example.tokens.len()).sum();
+        if !open.is_empty() && tokens + more > batch_tokens {
+            batches.push(Batch::pack(&open));
+            (open, tokens) = (Vec::new(), 0);
+        }
+        tokens += more;
+        open.extend_from_slice(members);
+    }
+    if !open.is_empty() {
+        batches.push(Batch::pack(&open));
+    }
+    batches
 }
 
 /// A packed batch.
@@ -204,6 +285,20 @@ impl Batch {
         }
     }
 
+    /// Number of examples in it.
+    pub fn examples(&self) -> usize {
+        self.packing.bounds.len().saturating_sub(1)
+    }
+
+    /// Which of the labelled rows belong to an example.
+    pub fn labelled(&self, example: usize) -> std::ops::Range<usize> {
+        let bound = |at: usize| {
+            let row = self.packing.bounds[at] as u32;
+            self.rows.partition_point(|labelled| *labelled < row)
+        };
+        bound(example)..bound(example + 1)
+    }
+
     /// The labels, each weighing `1 / total`.
     pub fn weighted_labels(&self, total: usize) -> Labels {
         Labels {
@@ -240,6 +335,50 @@ mod tests {
         assert_eq!(batch.rows, [1, 3]);
         assert_eq!(batch.labels, [3, 5]);
         assert_eq!(batch.packing.positions, [0, 1, 2, 0, 1]);
+    }
+
+    #[test]
+    fn pairs_stay_together_in_any_order() {
+        let example = |token: u32| Example {
+            tokens: vec![token; 3],
+            trained: vec![true; 3],
+        };
+        let examples: Vec<Example> = (0..12).map(example).collect();
+        let pairs = Dataset::new(examples, 2, 5, 10)
+            .unwrap()
+            .in_pairs()
+            .unwrap();
+        let (mut position, mut seen) = (0, Vec::new());
+        loop {
+            let taken = take(&pairs, &mut position, 14).unwrap();
+            if taken.is_empty() {
+                break;
+            }
+            assert_eq!(taken.len(), 4, "two pairs of six tokens fit");
+            for pair in taken.chunks(2) {
+                assert_eq!(pair[0].tokens[0] + 1, pair[1].tokens[0]);
+                seen.push(pair[0].tokens[0]);
+            }
+        }
+        assert_eq!(seen.len(), 12);
+        assert_ne!(seen[..6], [0, 2, 4, 6, 8, 10]);
+        let odd: Vec<Example> = (0..3).map(example).collect();
+        assert!(Dataset::new(odd, 1, 0, 10).unwrap().in_pairs().is_err());
+    }
+
+    #[test]
+    fn labelled_rows_are_found_by_example() {
+        let example = |learned: &[bool]| Example {
+            tokens: vec![1; learned.len()],
+            trained: learned.to_vec(),
+        };
+        let batch = Batch::pack(&[
+            example(&[false, true, true]),
+            example(&[false, false]),
+            example(&[true, true]),
+        ]);
+        let found: Vec<_> = (0..3).map(|at| batch.labelled(at)).collect();
+        assert_eq!(found, [0..2, 2..2, 2..3]);
     }
 
     #[test]

@@ -18,15 +18,16 @@ pub enum TrainError {
     },
     /// The loss or a gradient is not finite.
     #[error(
-        "the {what} is not finite at step {step}, on examples {examples:?}\nhint: look at those rows, lower the learning rate, or clip gradients harder; the last checkpoint is whole"
+        "the {what} is not finite at step {step}, on {}\nhint: look at those rows, lower the learning rate, or clip gradients harder; the last checkpoint is whole",
+        listed(rows)
     )]
     NotFinite {
         /// `loss` or `gradient`.
         what: &'static str,
         /// Step, counted from 1.
         step: u64,
-        /// Positions of the batch's examples in the data order.
-        examples: Vec<u64>,
+        /// Where the rows of the step's batches came from.
+        rows: Vec<String>,
     },
     /// The observer asked to stop.
     #[error("stopped at step {step}\nhint: run the same command again to go on from there")]
@@ -34,6 +35,18 @@ pub enum TrainError {
         /// Last finished step.
         step: u64,
     },
+}
+
+/// Most rows that a message names.
+const NAMED: usize = 12;
+
+/// Rows as a message has them.
+fn listed(rows: &[String]) -> String {
+    let named: Vec<&str> = rows.iter().take(NAMED).map(String::as_str).collect();
+    match rows.len().saturating_sub(NAMED) {
+        0 => named.join(", "),
+        more => format!("{} and {more} more", named.join(", ")),
+    }
 }
 
 /// Result of this crate's fallible functions.

@@ -34,12 +34,24 @@ pub enum Event {
         learning_rate: f64,
         /// Global gradient norm before clipping.
         gradient_norm: f64,
+        /// Global gradient norm after clipping.
+        #[serde(default)]
+        clipped_norm: f64,
         /// Tokens of the step, learned or not.
         tokens: u64,
         /// Tokens per second of the step.
         tokens_per_second: f64,
         /// Seconds since the process began training.
         elapsed_seconds: f64,
+    },
+    /// What the run will take, from its first steps.
+    Pace {
+        /// Step, from 1.
+        step: u64,
+        /// Seconds of a step.
+        step_seconds: f64,
+        /// Seconds to the end, evaluations not counted.
+        seconds_left: f64,
     },
     /// Mean loss on the validation rows.
     Evaluation {
@@ -52,6 +64,20 @@ pub enum Event {
     Checkpoint {
         /// Step, from 1.
         step: u64,
+    },
+    /// Training ended before its last step, because the validation loss fell no more.
+    StoppedEarly {
+        /// Last step.
+        step: u64,
+        /// Evaluations in a row without a lower loss.
+        evaluations: u64,
+    },
+    /// The state of the lowest validation loss was taken as the result.
+    BestLoaded {
+        /// Its step.
+        step: u64,
+        /// Its validation loss.
+        loss: f64,
     },
     /// Something the user should know.
     Note {

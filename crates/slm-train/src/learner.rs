@@ -1,38 +1,67 @@
-//! One model being trained on one backend: loss, gradients, and the optimizer's step.
+//! One model being trained on one backend: gradients and the optimizer's step.
 //!
-//! Knows the decoder and the optimizers; not runs, files or time.
+//! Knows the decoder, the objective and the optimizers; not runs, files or time.
+
+use std::collections::BTreeMap;
 
 use burn::backend::Autodiff;
+use burn::backend::autodiff::grads::Gradients;
 use burn::tensor::{Tensor, TensorData};
 use slm_model::decoder::Decoder;
 use slm_model::linear::{Parameter, ParameterMut};
+use slm_model::lora::Adapter;
 use slm_model::ops::DecoderBackend;
 
 use crate::batch::Batch;
-use crate::error::Result;
-use crate::optimizer::{AdamW, Moments, Muon, global_norm};
-use crate::settings::{Method, OptimizerKind, TrainSettings};
+use crate::error::{Result, TrainError};
+use crate::neftune::Noise;
+use crate::objective::Goal;
+use crate::optimizer::{Moments, global_norm};
+use crate::run::Base;
+use crate::settings::{Method, Objective, TrainSettings};
+use crate::update::{Rule, host, set};
 
 /// A decoder with its trained parameters' moments.
 pub struct Learner<B: DecoderBackend> {
     decoder: Decoder<Autodiff<B>>,
     moments: Vec<Moments>,
+    goal: Goal<B>,
     full: bool,
+    recompute: bool,
 }
 
 /// What one step did.
 #[derive(Debug, Clone, Copy)]
 pub struct StepReport {
-    /// Mean loss per learned token.
+    /// Mean loss per learned token, or per pair.
     pub loss: f64,
     /// Global gradient norm before clipping.
     pub gradient_norm: f64,
+    /// Global gradient norm after clipping.
+    pub clipped_norm: f64,
 }
 
+/// Name, values and moments of a trained parameter.
+pub type Trained = (String, Vec<f32>, Moments);
+
 impl<B: DecoderBackend> Learner<B> {
-    /// Marks the trained parameters of `decoder`: all, or the attached adapter's.
-    pub fn new(mut decoder: Decoder<Autodiff<B>>, method: &Method) -> Self {
-        let full = *method == Method::Full;
+    /// Marks the trained parameters of `decoder`: all, or the attached adapter's. `teacher` is
+    /// the larger model of a distillation.
+    pub fn new(
+        mut decoder: Decoder<Autodiff<B>>,
+        settings: &TrainSettings,
+        teacher: Option<Decoder<B>>,
+    ) -> Self {
+        let full = settings.method == Method::Full;
+        let other = match settings.objective {
+            Objective::CrossEntropy => None,
+            Objective::Distillation { .. } => teacher,
+            Objective::Preference { .. } => {
+                let mut base = decoder.inner();
+                base.detach();
+                Some(base)
+            }
+        };
         let mut trained = trained_parameters(&mut decoder, full);
         for parameter in &mut trained {
             match parameter {
@@ -44,7 +73,13 @@ impl<B: DecoderBackend> Learner<B> {
         Self {
             decoder,
             moments,
+            goal: Goal {
+                objective: settings.objective,
+                other,
+                trains_head: full,
+            },
             full,
+            recompute: settings.gradient_checkpointing,
         }
     }
 
@@ -62,7 +97,7 @@ impl<B: DecoderBackend> Learner<B> {
     }
 
     /// Name, values and moments of each trained parameter.
-    pub fn parameters(&mut self) -> Vec<(String, Vec<f32>, Moments)> {
+    pub fn parameters(&mut self) -> Vec<Trained> {
         let moments = self.moments.clone();
         let trained = trained_parameters(&mut self.decoder, self.full);
         trained
@@ -79,9 +114,8 @@ impl<B: DecoderBackend> Learner<B> {
     }
 
     /// Puts back what [`Learner::parameters`] gave; false when names or sizes differ.
-    pub fn restore(&mut self, saved: Vec<(String, Vec<f32>, Moments)>) -> bool {
-        let mut saved: std::collections::BTreeMap<_, _> =
-            saved.into_iter().map(|(n, v, m)| (n, (v, m))).collect();
+    pub fn restore(&mut self, saved: Vec<Trained>) -> bool {
+        let mut saved: BTreeMap<_, _> = saved.into_iter().map(|(n, v, m)| (n, (v, m))).collect();
         let trained = trained_parameters(&mut self.decoder, self.full);
         if trained.len() != saved.len() {
             return false;
@@ -99,38 +133,122 @@ impl<B: DecoderBackend> Learner<B> {
         true
     }
 
-    /// Loss and gradients of `batches`, as one: each learned token weighs the same.
+    /// Loss and gradients of `batches`, as one: each learned token (or pair) weighs the same.
     ///
     /// Returns the mean loss and one gradient per trained parameter.
-    pub fn gradients(&mut self, batches: &[Batch]) -> (f64, Vec<Vec<f32>>) {
-        let total: usize = batches.iter().map(|b| b.labels.len()).sum();
+    pub fn gradients(&mut self, batches: &[Batch], noise: Option<Noise>) -> (f64, Vec<Vec<f32>>) {
+        let total: usize = batches.iter().map(|batch| self.goal.parts(batch)).sum();
         let (mut loss, mut sum) = (0.0, Vec::new());
-        for batch in batches {
-            let (part, gradients) = self.batch_gradients(batch, total.max(1));
+        for (number, batch) in batches.iter().enumerate() {
+            let noise = noise.map(|noise| Noise {
+                batch: number as u64,
+                ..noise
+            });
+            let (part, gradients) = self.batch_gradients(batch, total.max(1), noise);
             loss += part;
-            add(&mut sum, gradients);
+            add_all(&mut sum, gradients);
         }
         (loss, sum)
     }
 
-    fn batch_gradients(&mut self, batch: &Batch, total: usize) -> (f64, Vec<Vec<f32>>) {
-        let loss = batch_loss(&self.decoder, batch, total);
-        let value = host(loss.clone().inner())[0] as f64;
-        let mut grads = loss.backward();
+    fn batch_gradients(
+        &mut self,
+        batch: &Batch,
+        total: usize,
+        noise: Option<Noise>,
+    ) -> (f64, Vec<Vec<f32>>) {
+        let mut found = vec![Vec::new(); self.moments.len()];
+        let loss = match self.recompute {
+            true => self.recomputed(batch, total, noise, &mut found),
+            false => self.direct(batch, total, noise, &mut found),
+        };
         let trained = trained_parameters(&mut self.decoder, self.full);
-        let gradients = trained.into_iter().map(|p| match p {
-            ParameterMut::Vector(p) => p
-                .value
-                .grad_remove(&mut grads)
-                .map(host)
-                .unwrap_or_else(|| vec![0.0; p.value.shape().num_elements()]),
-            ParameterMut::Matrix(p) => p
-                .value
-                .grad_remove(&mut grads)
-                .map(host)
-                .unwrap_or_else(|| vec![0.0; p.value.shape().num_elements()]),
-        });
-        (value, gradients.collect())
+        for (gradient, parameter) in found.iter_mut().zip(&trained) {
+            if gradient.is_empty() {
+                *gradient = vec![0.0; elements(parameter)];
+            }
+        }
+        (loss, found)
+    }
+
+    /// Gradients by one backward over the whole graph.
+    fn direct(
+        &mut self,
+        batch: &Batch,
+        total: usize,
+        noise: Option<Noise>,
+        found: &mut [Vec<f32>],
+    ) -> f64 {
+        let decoder = &self.decoder;
+        let mut x = embedded(decoder, batch, noise);
+        for (block, context) in decoder.contexts(&batch.packing).iter().enumerate() {
+            x = decoder.block(block, x, context);
+        }
+        let rows = <Autodiff<B>>::select_rows(decoder.finish(x), &batch.rows);
+        let cost = self.goal.cost(rows, &decoder.head(), batch, total);
+        self.collect(&mut cost.surrogate.backward(), found);
+        cost.value
+    }
+
+    /// The same gradients, bit for bit, with one block's graph at a time: the blocks are run
+    /// without a graph, keeping their inputs; then, from the last to the first, each is run again
+    /// and the gradient that came from above goes through it (Chen et al. 2016).
+    fn recomputed(
+        &mut self,
+        batch: &Batch,
+        total: usize,
+        noise: Option<Noise>,
+        found: &mut [Vec<f32>],
+    ) -> f64 {
+        let plain = self.decoder.inner();
+        let contexts = plain.contexts(&batch.packing);
+        let mut inputs = vec![];
+        let mut x = embedded(&plain, batch, noise);
+        for (block, context) in contexts.iter().enumerate() {
+            inputs.push(x.clone());
+            x = plain.block(block, x, context);
+        }
+        drop(plain);
+        let top = Tensor::from_inner(x).require_grad();
+        let rows = <Autodiff<B>>::select_rows(self.decoder.finish(top.clone()), &batch.rows);
+        let cost = self.goal.cost(rows, &self.decoder.head(), batch, total);
+        let mut grads = cost.surrogate.backward();
+        self.collect(&mut grads, found);
+        let mut above = top.grad_remove(&mut grads);
+        for (block, input) in inputs.into_iter().enumerate().rev() {
+            let Some(gradient) = above.take() else {
+                return cost.value;
+            };
+            let x = Tensor::<Autodiff<B>, 2>::from_inner(input);
+            // Below the first block only the embedding could want a gradient.
+            let x = x.set_require_grad(block > 0 || self.full);
+            let y = self.decoder.block(block, x.clone(), &contexts[block]);
+            let mut grads = (y * Tensor::from_inner(gradient)).sum().backward();
+            self.collect(&mut grads, found);
+            above = x.grad_remove(&mut grads);
+        }
+        if let (Some(gradient), true) = (above, self.full) {
+            let x = self.decoder.embed(&batch.tokens);
+            let mut grads = (x * Tensor::from_inner(gradient)).sum().backward();
+            self.collect(&mut grads, found);
+        }
+        cost.value
+    }
+
+    /// Adds the gradients of the trained parameters.
+    fn collect(&mut self, grads: &mut Gradients, found: &mut [Vec<f32>]) {
+        let trained = trained_parameters(&mut self.decoder, self.full);
+        for (parameter, found) in trained.into_iter().zip(found) {
+            let gradient = match parameter {
+                ParameterMut::Vector(p) => p.value.grad_remove(grads).map(host),
+                ParameterMut::Matrix(p) => p.value.grad_remove(grads).map(host),
+            };
+            match gradient {
+                Some(gradient) if found.is_empty() => *found = gradient,
+                Some(gradient) => add(found, &gradient),
+                None => {}
+            }
+        }
     }
 
     /// One optimizer step; `step` counts from 1, `factor` is the schedule's.
@@ -144,21 +262,28 @@ impl<B: DecoderBackend> Learner<B> {
         step: u64,
         factor: f64,
     ) -> std::result::Result<StepReport, StepReport> {
-        let (loss, gradients) = self.gradients(batches);
+        let noise = (settings.neftune_alpha > 0.0).then_some(Noise {
+            alpha: settings.neftune_alpha,
+            seed: settings.seed,
+            step,
+            batch: 0,
+        });
+        let (loss, gradients) = self.gradients(batches, noise);
         let norm = global_norm(&gradients);
-        let report = StepReport {
-            loss,
-            gradient_norm: norm,
-        };
-        if !loss.is_finite() || !norm.is_finite() {
-            return Err(report);
-        }
         let limit = settings.clip_grad_norm;
         let clip = if limit > 0.0 && norm > limit {
             (limit / (norm + 1e-6)) as f32
         } else {
             1.0
         };
+        let report = StepReport {
+            loss,
+            gradient_norm: norm,
+            clipped_norm: norm * clip as f64,
+        };
+        if !loss.is_finite() || !norm.is_finite() {
+            return Err(report);
+        }
         let rule = Rule::new(settings, step, factor);
         let trained = trained_parameters(&mut self.decoder, self.full);
         for ((parameter, gradient), moments) in
@@ -172,32 +297,31 @@ impl<B: DecoderBackend> Learner<B> {
         Ok(report)
     }
 
-    /// Mean loss per learned token, without gradients.
+    /// Mean loss per learned token (or pair), without gradients and without noise.
     pub fn evaluate(&self, batches: &[Batch]) -> f64 {
-        let total: usize = batches.iter().map(|b| b.labels.len()).sum();
-        batches
-            .iter()
-            .map(|batch| host(batch_loss(&self.decoder, batch, total.max(1)).inner())[0] as f64)
-            .sum()
+        let decoder = self.decoder.inner();
+        let total: usize = batches.iter().map(|batch| self.goal.parts(batch)).sum();
+        let cost = |batch: &Batch| {
+            let hidden = decoder.hidden(&batch.tokens, &batch.packing);
+            let rows = B::select_rows(hidden, &batch.rows);
+            self.goal.value(rows, &decoder.head(), batch, total.max(1))
+        };
+        batches.iter().map(cost).sum()
     }
 }
 
-/// Loss of a batch whose labels weigh `1 / total` each; hidden rows without a label never meet
-/// the head.
-fn batch_loss<B: DecoderBackend>(
+/// Rows before the first block, with NEFTune's noise if there is any.
+fn embedded<B: DecoderBackend>(
     decoder: &Decoder<B>,
     batch: &Batch,
-    total: usize,
-) -> Tensor<B, 1> {
-    let hidden = decoder.hidden(&batch.tokens, &batch.packing);
-    let labelled = B::select_rows(hidden, &batch.rows);
-    let labels = batch.weighted_labels(total);
-    B::cross_entropy(
-        labelled,
-        decoder.head(),
-        &labels,
-        decoder.config.logits_softcap,
-    )
+    noise: Option<Noise>,
+) -> Tensor<B, 2> {
+    let x = decoder.embed(&batch.tokens);
+    let Some(noise) = noise else { return x };
+    let shape = x.dims();
+    let values = noise.values(&batch.packing, shape[1]);
+    let noise = Tensor::from_data(TensorData::new(values, shape), &x.device());
+    x + noise
 }
 
 fn trained_parameters<B: DecoderBackend>(
@@ -211,27 +335,30 @@ fn trained_parameters<B: DecoderBackend>(
     }
 }
 
-fn host<B: DecoderBackend, const D: usize>(tensor: Tensor<B, D>) -> Vec<f32> {
-    tensor
-        .into_data()
-        .convert::<f32>()
-        .into_vec::<f32>()
-        .unwrap_or_default()
+fn elements<B: DecoderBackend>(parameter: &ParameterMut<'_, B>) -> usize {
+    match parameter {
+        ParameterMut::Vector(p) => p.value.shape().num_elements(),
+        ParameterMut::Matrix(p) => p.value.shape().num_elements(),
+    }
 }
 
-fn add(sum: &mut Vec<Vec<f32>>, more: Vec<Vec<f32>>) {
+fn add_all(sum: &mut Vec<Vec<f32>>, more: Vec<Vec<f32>>) {
     if sum.is_empty() {
         *sum = more;
         return;
     }
     for (sum, more) in sum.iter_mut().zip(&more) {
-        sum.iter_mut().zip(more).for_each(|(s, m)| *s += m);
+        add(sum, more);
     }
+}
+
+fn add(sum: &mut [f32], more: &[f32]) {
+    sum.iter_mut().zip(more).for_each(|(s, m)| *s += m);
 }
 
 fn replace<B: DecoderBackend, const D: usize>(
     parameter: &mut Parameter<Autodiff<B>, D>,
-    saved: &mut std::collections::BTreeMap<String, (Vec<f32>, Moments)>,
+    saved: &mut BTreeMap<String, (Vec<f32>, Moments)>,
 ) -> Option<Moments> {
     let (values, moments) = saved.remove(&parameter.name)?;
     if values.len() != parameter.value.shape().num_elements() {
@@ -241,84 +368,44 @@ fn replace<B: DecoderBackend, const D: usize>(
     Some(moments)
 }
 
-fn set<B: DecoderBackend, const D: usize>(
-    parameter: &mut Parameter<Autodiff<B>, D>,
-    values: Vec<f32>,
-) {
-    let (shape, device) = (parameter.value.dims(), parameter.value.device());
-    parameter.value = Tensor::from_data(TensorData::new(values, shape), &device).require_grad();
-}
-
-/// The update rule of one step.
-struct Rule {
-    adam: AdamW,
-    muon: Option<Muon>,
-}
-
-impl Rule {
-    fn new(settings: &TrainSettings, step: u64, factor: f64) -> Self {
-        let adam = AdamW {
-            learning_rate: settings.learning_rate * factor,
-            betas: settings.betas,
-            epsilon: settings.epsilon,
-            weight_decay: settings.weight_decay,
-            step,
-        };
-        let muon = Muon {
-            learning_rate: settings.muon_learning_rate * factor,
-            momentum: 0.95,
-            weight_decay: settings.weight_decay,
-        };
-        Self {
-            adam,
-            muon: (settings.optimizer == OptimizerKind::Muon).then_some(muon),
-        }
-    }
-
-    fn apply<B: DecoderBackend, const D: usize>(
-        &self,
-        parameter: &mut Parameter<Autodiff<B>, D>,
-        gradient: &[f32],
-        moments: &mut Moments,
-        clip: f32,
-    ) {
-        let dims = parameter.value.dims();
-        let mut values = host(parameter.value.clone().inner());
-        let in_block = parameter.name.starts_with("model.layers.");
-        match &self.muon {
-            Some(muon) if D == 2 && in_block => {
-                muon.update(&mut values, gradient, moments, clip, dims[0])
-            }
-            _ => {
-                let weight_decay = if D == 2 { self.adam.weight_decay } else { 0.0 };
-                AdamW {
-                    weight_decay,
-                    ..self.adam
-                }
-                .update(&mut values, gradient, moments, clip);
-            }
-        }
-        set(parameter, values);
-    }
-}
-
-/// Makes a learner from a model's folder parts.
+/// Makes a learner from a model's parts.
 ///
 /// # Errors
-/// When weights or adapter do not fit the config.
+/// When weights or adapter do not fit the config, or the teacher does not fit the model.
 pub fn build<B: DecoderBackend>(
-    base: crate::run::Base,
-    method: &Method,
-    seed: u64,
+    base: Base,
+    settings: &TrainSettings,
     device: &B::Device,
 ) -> Result<Learner<B>> {
     let mut decoder = Decoder::<Autodiff<B>>::new(&base.config, base.weights, device)?;
-    if let Method::Lora(config) = method {
+    if let Some(config) = settings.method.adapter() {
         let adapter = match base.adapter {
             Some(adapter) => adapter,
-            None => slm_model::lora::Adapter::new(config.clone(), &base.config, seed)?,
+            None => Adapter::new(config.clone(), &base.config, settings.seed)?,
         };
         decoder.attach(&adapter)?;
     }
-    Ok(Learner::new(decoder, method))
+    let teacher = match (base.teacher, settings.objective) {
+        (Some(teacher), Objective::Distillation { .. }) => {
+            if teacher.config.vocab_size != base.config.vocab_size {
+                return Err(TrainError::setting(
+                    format!(
+                        "the teacher's vocabulary has {} tokens, the model's {}",
+                        teacher.config.vocab_size, base.config.vocab_size
+                    ),
+                    "distil from a model with the same tokenizer",
+                ));
+            }
+            let teacher = Decoder::<B>::new(&teacher.config, teacher.weights, device)?;
+            Some(teacher)
+        }
+        (None, Objective::Distillation { .. }) => {
+            return Err(TrainError::setting(
+                "there is no teacher to distil from",
+                "name a larger model",
+            ));
+        }
+        _ => None,
+    };
+    Ok(Learner::new(decoder, settings, teacher))
 }

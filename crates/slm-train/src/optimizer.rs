@@ -1,4 +1,4 @@
-//! AdamW and Muon on plain f32 slices, with clipping by the global norm.
+//! AdamW, Lion and Muon on plain f32 slices, with clipping by the global norm.
 //!
 //! Knows values, gradients and moments; not the model.
 
@@ -9,12 +9,12 @@ use slm_model::kernels::gemm::{Threads, View, Write, product};
 /// Elements of one parallel task.
 const SPAN: usize = 32 * 1024;
 
-/// Moments of one parameter: AdamW's first and second, or Muon's momentum (and nothing).
+/// Moments of one parameter: AdamW's first and second, or Lion's or Muon's momentum alone.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Moments {
     /// First moment, or momentum.
     pub first: Vec<f32>,
-    /// Second moment; empty under Muon.
+    /// Second moment; empty under Lion and Muon.
     pub second: Vec<f32>,
 }
 
@@ -69,6 +69,45 @@ impl AdamW {
                         *p = *p * keep - rate * *m / (v.sqrt() * root + epsilon);
                     }
                 });
+            });
+    }
+}
+
+/// One Lion step's constants.
+#[derive(Debug, Clone, Copy)]
+pub struct Lion {
+    /// Learning rate; a third to a tenth of AdamW's serves.
+    pub learning_rate: f64,
+    /// Share of the momentum in the step, and in the momentum kept.
+    pub betas: (f64, f64),
+    /// Decoupled weight decay.
+    pub weight_decay: f64,
+}
+
+impl Lion {
+    /// `p <- p (1 - lr wd) - lr sign(b1 m + (1 - b1) g)`, then `m <- b2 m + (1 - b2) g` (Chen et
+    /// al. 2023). `factor` scales the gradient first (clipping).
+    ///
+    /// # Shapes
+    /// All slices of the parameter's length; empty moments are set up.
+    pub fn update(&self, values: &mut [f32], gradient: &[f32], moments: &mut Moments, factor: f32) {
+        if moments.first.is_empty() {
+            moments.first = vec![0.0; values.len()];
+        }
+        let (b1, b2) = (self.betas.0 as f32, self.betas.1 as f32);
+        let rate = self.learning_rate as f32;
+        let keep = (1.0 - self.learning_rate * self.weight_decay) as f32;
+        let sign = |v: f32| if v == 0.0 { 0.0 } else { v.signum() };
+        values
+            .par_chunks_mut(SPAN)
+            .zip(gradient.par_chunks(SPAN))
+            .zip(moments.first.par_chunks_mut(SPAN))
+            .for_each(|((values, gradient), first)| {
+                for ((p, g), m) in values.iter_mut().zip(gradient).zip(first) {
+                    let g = g * factor;
+                    *p = *p * keep - rate * sign(b1 * *m + (1.0 - b1) * g);
+                    *m = b2 * *m + (1.0 - b2) * g;
+                }
             });
     }
 }
@@ -198,6 +237,25 @@ mod tests {
             (p[0] - (0.95 - 0.1)).abs() < 1e-6 && (p[1] - (-1.9 + 0.1)).abs() < 1e-5,
             "{p:?}"
         );
+    }
+
+    #[test]
+    fn lion_steps_by_the_sign_of_its_blend() {
+        let lion = Lion {
+            learning_rate: 0.1,
+            betas: (0.9, 0.99),
+            weight_decay: 0.5,
+        };
+        let (mut p, mut moments) = (vec![1.0, -2.0, 3.0], Moments::default());
+        lion.update(&mut p, &[3.0, -0.01, 0.0], &mut moments, 1.0);
+        let close = |a: &[f32], b: &[f32]| a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-6);
+        assert!(close(&p, &[0.95 - 0.1, -1.9 + 0.1, 2.85]), "{p:?}");
+        assert!(close(&moments.first, &[0.03, -0.0001, 0.0]), "{moments:?}");
+        assert!(moments.second.is_empty());
+        // The momentum of the first step outweighs a small gradient against it.
+        let before = p[0];
+        lion.update(&mut p, &[-0.2, 0.0, 0.0], &mut moments, 1.0);
+        assert!((p[0] - (before * 0.95 - 0.1)).abs() < 1e-6, "{p:?}");
     }
 
     #[test]

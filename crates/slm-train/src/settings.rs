@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use slm_model::lora::LoraConfig;
+use slm_model::weights::Held;
 
 use crate::error::{Result, TrainError};
 use crate::schedule::Schedule;
@@ -14,6 +15,26 @@ pub enum Method {
     Full,
     /// A low-rank adapter; the base is frozen.
     Lora(LoraConfig),
+    /// A low-rank adapter; the base is frozen and packed: linear layers in NF4, tables in bfloat16.
+    Qlora(LoraConfig),
+}
+
+impl Method {
+    /// The adapter's settings, where there is one.
+    pub fn adapter(&self) -> Option<&LoraConfig> {
+        match self {
+            Self::Full => None,
+            Self::Lora(config) | Self::Qlora(config) => Some(config),
+        }
+    }
+
+    /// How the base is held in memory.
+    pub fn held(&self) -> Held {
+        match self {
+            Self::Full | Self::Lora(_) => Held::Full,
+            Self::Qlora(_) => Held::Packed,
+        }
+    }
 }
 
 /// Which optimizer.
@@ -24,6 +45,38 @@ pub enum OptimizerKind {
     AdamW,
     /// Muon (Jordan et al. 2024) on the blocks' matrices, AdamW on embedding, head and norms.
     Muon,
+    /// Lion (Chen et al. 2023) on everything: the sign of a momentum, half of AdamW's memory.
+    Lion,
+}
+
+impl OptimizerKind {
+    /// The decays of the moments that its authors use.
+    pub fn usual_betas(self) -> (f64, f64) {
+        match self {
+            Self::AdamW | Self::Muon => (0.9, 0.999),
+            Self::Lion => (0.9, 0.99),
+        }
+    }
+}
+
+/// What is minimized.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Objective {
+    /// Mean cross-entropy per learned token.
+    CrossEntropy,
+    /// Cross-entropy, mixed with the divergence from a larger model's predictions.
+    Distillation {
+        /// Softens both predictions.
+        temperature: f64,
+        /// Share of the divergence in the loss; the rest is cross-entropy's.
+        weight: f64,
+    },
+    /// Direct preference optimization (Rafailov et al. 2023) against the base without adapter.
+    Preference {
+        /// How far the model may move from the base: the larger, the less.
+        beta: f64,
+    },
 }
 
 /// Settings of a run.
@@ -61,6 +114,16 @@ pub struct TrainSettings {
     pub checkpoint_every: u64,
     /// Steps between evaluations on the validation rows; 0 for none.
     pub evaluate_every: u64,
+    /// What is minimized.
+    pub objective: Objective,
+    /// Size of the noise on embeddings (NEFTune, Jain et al. 2023); 0 for none.
+    pub neftune_alpha: f64,
+    /// Evaluations in a row without a lower loss after which training ends; 0 for never.
+    pub early_stopping_patience: u64,
+    /// Whether the result is the state of the lowest validation loss instead of the last.
+    pub load_best: bool,
+    /// Whether blocks are computed again in the backward instead of keeping what it needs.
+    pub gradient_checkpointing: bool,
 }
 
 impl TrainSettings {
@@ -83,6 +146,11 @@ impl TrainSettings {
             seed: 0,
             checkpoint_every: 100,
             evaluate_every: 0,
+            objective: Objective::CrossEntropy,
+            neftune_alpha: 0.0,
+            early_stopping_patience: 0,
+            load_best: false,
+            gradient_checkpointing: false,
         }
     }
 
@@ -91,11 +159,55 @@ impl TrainSettings {
         (self.steps as f64 * self.warmup_ratio).ceil() as u64
     }
 
-    /// Checks ranges.
+    /// Checks ranges, and that settings go together.
     ///
     /// # Errors
-    /// Names the first setting out of its range.
+    /// Names the first setting out of its range, or two that contradict each other.
     pub fn check(&self) -> Result<()> {
+        self.check_numbers()?;
+        self.check_objective()?;
+        let watches = self.early_stopping_patience > 0 || self.load_best;
+        if watches && self.evaluate_every == 0 {
+            return Err(TrainError::setting(
+                "`early_stopping_patience` and `load_best` need evaluations, and `evaluate_every` is 0",
+                "set `evaluate_every` to a number of steps",
+            ));
+        }
+        Ok(())
+    }
+
+    fn check_objective(&self) -> Result<()> {
+        match self.objective {
+            Objective::CrossEntropy => Ok(()),
+            Objective::Distillation {
+                temperature,
+                weight,
+            } if !(temperature > 0.0 && temperature.is_finite())
+                || !(0.0..=1.0).contains(&weight) =>
+            {
+                Err(TrainError::setting(
+                    format!("distillation at temperature {temperature} with weight {weight}"),
+                    "the temperature must be above 0, the weight in 0..=1",
+                ))
+            }
+            Objective::Distillation { .. } => Ok(()),
+            Objective::Preference { beta } if !(beta > 0.0 && beta.is_finite()) => {
+                Err(TrainError::setting(
+                    format!("`beta` is {beta}"),
+                    "it must be above 0; 0.1 is usual",
+                ))
+            }
+            Objective::Preference { .. } if self.method == Method::Full => {
+                Err(TrainError::setting(
+                    "preferences are learned against the base, which full training would change",
+                    "use `method: lora` or `qlora`",
+                ))
+            }
+            Objective::Preference { .. } => Ok(()),
+        }
+    }
+
+    fn check_numbers(&self) -> Result<()> {
         let positive = [
             ("learning_rate", self.learning_rate),
             ("muon_learning_rate", self.muon_learning_rate),
@@ -123,6 +235,20 @@ impl TrainSettings {
             return Err(TrainError::setting(
                 format!("`{name}` is 0"),
                 "it must be at least 1",
+            ));
+        }
+        let not_negative = [
+            ("neftune_alpha", self.neftune_alpha),
+            ("weight_decay", self.weight_decay),
+            ("clip_grad_norm", self.clip_grad_norm),
+        ];
+        if let Some((name, value)) = not_negative
+            .into_iter()
+            .find(|(_, value)| !value.is_finite() || *value < 0.0)
+        {
+            return Err(TrainError::setting(
+                format!("`{name}` is {value}"),
+                "it must be 0 or above",
             ));
         }
         let shares = [

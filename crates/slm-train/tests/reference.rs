@@ -54,8 +54,9 @@ fn learner<B: DecoderBackend>(dir: &Path, settings: &mut TrainSettings) -> Learn
         adapter: Some(adapter),
         source: None,
         name: "llama".into(),
+        teacher: None,
     };
-    build::<B>(base, &settings.method, 0, &Default::default()).unwrap()
+    build::<B>(base, settings, &Default::default()).unwrap()
 }
 
 fn follows_the_reference<B: DecoderBackend>(family: &str) {

@@ -16,6 +16,7 @@ use slm_infer::{Engine, Model};
 use slm_model::Tokenizer;
 
 use super::Context;
+use crate::adapter::check_base;
 use crate::failure::Failure;
 use line::{Line, Responder};
 
@@ -31,6 +32,9 @@ pub struct Batch {
     /// An adapter's folder, as PEFT writes it
     #[arg(long, value_name = "DIR")]
     adapter: Option<PathBuf>,
+    /// Use even an adapter that was trained on another base
+    #[arg(long)]
+    force: bool,
     /// Requests: one JSON object per line, `custom_id` and `body`
     #[arg(long, value_name = "FILE")]
     input: PathBuf,
@@ -45,6 +49,9 @@ impl Batch {
         let total = count_lines(&self.input)?;
         let folder = context.workspace.model(&self.model)?;
         let tokenizer = Tokenizer::load(&folder)?;
+        if let Some(adapter) = &self.adapter {
+            check_base(context, adapter, &folder, self.force)?;
+        }
         let model = Model::load_adapted(&folder, self.adapter.as_deref())?;
         tokenizer.check_fits(model.config().vocab_size)?;
         let responder = Responder::new(&self.model, tokenizer, Engine::new(model));

@@ -11,6 +11,7 @@ use slm_infer::{Engine, EngineSettings, Model, Request};
 use slm_model::{ChatMessage, Tokenizer};
 
 use super::Context;
+use crate::adapter::check_base;
 use crate::failure::Failure;
 use crate::local::{finish_reason, stop_tokens};
 
@@ -23,6 +24,9 @@ pub struct Answering {
     /// An adapter's folder, as PEFT writes it
     #[arg(long, value_name = "DIR")]
     adapter: Option<PathBuf>,
+    /// Use even an adapter that was trained on another base
+    #[arg(long)]
+    force: bool,
     /// What the model is told before the conversation
     #[arg(long, value_name = "TEXT")]
     system: Option<String>,
@@ -118,6 +122,9 @@ impl Speaker {
     fn load(context: &Context, answering: Answering) -> Result<Self> {
         let folder = context.workspace.model(&answering.model)?;
         let tokenizer = Tokenizer::load(&folder)?;
+        if let Some(adapter) = &answering.adapter {
+            check_base(context, adapter, &folder, answering.force)?;
+        }
         let model = Model::load_adapted(&folder, answering.adapter.as_deref())?;
         tokenizer.check_fits(model.config().vocab_size)?;
         Ok(Self {

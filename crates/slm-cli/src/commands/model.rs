@@ -12,6 +12,7 @@ use serde::Serialize;
 use slm_model::{Checkpoint, ModelConfig, Tokenizer};
 
 use super::Context;
+use crate::adapter::check_base;
 use crate::failure::Failure;
 use crate::stages;
 use crate::terminal::bytes;
@@ -51,6 +52,9 @@ struct Merge {
     /// The new model's name in the workspace
     #[arg(long, value_name = "NAME")]
     name: String,
+    /// Merge even an adapter that was trained on another base
+    #[arg(long)]
+    force: bool,
 }
 
 /// What is known about a model.
@@ -229,6 +233,7 @@ impl Merge {
                     .into(),
             );
         }
+        check_base(context, &self.adapter, &base, self.force)?;
         let _lock = context.workspace.lock(&format!("models-{}", self.name))?;
         stages::merge::merge(context, &base, &self.adapter, artefact.clone())?;
         if context.terminal.is_json() {

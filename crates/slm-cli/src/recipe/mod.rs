@@ -5,12 +5,14 @@
 mod load;
 mod overrides;
 mod sections;
+mod training;
 
 pub use load::load;
 pub use sections::{
-    Baseline, Corpus, Create, Data, Evaluate, Import, Method, Optimizer, Quantize, Schedule, Split,
-    Synthesize, System, TargetModules, Taxonomy, Train, Width,
+    Baseline, Corpus, Create, Data, Evaluate, Import, Quantize, Split, Synthesize, System,
+    Taxonomy, Width,
 };
+pub use training::{Method, Optimizer, Schedule, TargetModules, Train};
 
 use serde::{Deserialize, Serialize};
 

@@ -4,26 +4,31 @@
 //! training loop; that is slm-train's.
 
 mod observer;
+mod preferences;
 mod source;
 
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use serde_json::json;
-use slm_model::lora::LoraConfig;
+use slm_model::lineage;
+use slm_model::lora::{Adapter, LoraConfig};
 use slm_model::weights::Weights;
 use slm_model::{ModelConfig, Tokenizer};
 use slm_train::batch::Dataset;
-use slm_train::run::{Base, RunInputs, train as run_training};
+use slm_train::checkpoint::BEST;
+use slm_train::forecast::{Forecast, available_bytes};
+use slm_train::run::{Base, RunInputs, Teacher, train as run_training};
 use slm_train::schedule::Schedule as Shape;
 use slm_train::settings::OptimizerKind;
-use slm_train::{Example, Source, TrainSettings};
+use slm_train::{Example, Objective, Source, TrainSettings};
 
 use crate::commands::Context;
 use crate::failure::Failure;
 use crate::recipe::{Corpus, Create, Method, Optimizer, Schedule, TargetModules, Train};
 use crate::stages::create;
-use crate::workspace::{Input, Stage, hash_path, run_stage};
+use crate::terminal::bytes;
+use crate::workspace::{Input, Stage, hash_bytes, hash_path, run_stage};
 use observer::Shown;
 use source::Endless;
 
@@ -43,6 +48,8 @@ pub enum Lessons<'a> {
         train: Vec<PathBuf>,
         /// To watch training on.
         validation: Vec<PathBuf>,
+        /// Beginnings of the paths of the leaves whose rows are learned; all where there are none.
+        leaves: &'a [String],
     },
     /// The project's own corpus.
     Corpus(&'a Corpus),
@@ -52,6 +59,10 @@ pub enum Lessons<'a> {
 pub struct Job<'a> {
     /// Where the model comes from.
     pub start: Start<'a>,
+    /// An adapter of the same base to go on from.
+    pub adapter: Option<PathBuf>,
+    /// The folder of the larger model of a distillation.
+    pub teacher: Option<PathBuf>,
     /// What it learns from.
     pub lessons: Lessons<'a>,
     /// How.
@@ -82,20 +93,16 @@ pub fn train(context: &Context, job: &Job) -> Result<PathBuf> {
         work(context, job, folder)
     })?;
     Ok(match job.settings.method {
-        Method::Lora => job.artefact.join("adapter"),
+        Method::Lora | Method::Qlora => job.artefact.join("adapter"),
         Method::Full => job.artefact.join("model"),
     })
 }
 
 fn stage(context: &Context, job: &Job) -> Stage {
-    let mut inputs = vec![Input::new("start", job.start.folder())];
-    if let Lessons::Rows { train, validation } = &job.lessons {
-        inputs.extend(train.iter().map(|path| Input::new("train", path)));
-        inputs.extend(validation.iter().map(|path| Input::new("validation", path)));
-    }
-    let corpus = match &job.lessons {
-        Lessons::Corpus(corpus) => Some(corpus),
-        Lessons::Rows { .. } => None,
+    let inputs = inputs(job).into_iter();
+    let (corpus, leaves) = match &job.lessons {
+        Lessons::Corpus(corpus) => (Some(corpus), None),
+        Lessons::Rows { leaves, .. } => (None, Some(leaves)),
     };
     let create = match &job.start {
         Start::New(create, _) => Some(create),
@@ -103,18 +110,34 @@ fn stage(context: &Context, job: &Job) -> Stage {
     };
     Stage {
         name: "train",
-        version: 1,
+        version: 2,
         artefact: job.artefact.clone(),
-        inputs,
+        inputs: inputs.map(|(name, path)| Input::new(name, path)).collect(),
         settings: json!({
             "train": job.settings,
             "create": create,
             "corpus": corpus,
+            "leaves": leaves,
             "seed": job.seed,
             "device": context.device.to_string(),
         }),
         resumable: true,
     }
+}
+
+/// All that is read.
+fn inputs<'a>(job: &'a Job) -> Vec<(&'static str, &'a Path)> {
+    let mut inputs = vec![("start", job.start.folder())];
+    inputs.extend(job.adapter.iter().map(|path| ("adapter", path.as_path())));
+    inputs.extend(job.teacher.iter().map(|path| ("teacher", path.as_path())));
+    if let Lessons::Rows {
+        train, validation, ..
+    } = &job.lessons
+    {
+        inputs.extend(train.iter().map(|path| ("train", path.as_path())));
+        inputs.extend(validation.iter().map(|path| ("validation", path.as_path())));
+    }
+    inputs
 }
 
 fn work(context: &Context, job: &Job, folder: &Path) -> Result<()> {
@@ -125,57 +148,149 @@ fn work(context: &Context, job: &Job, folder: &Path) -> Result<()> {
         Start::New(create, _) => create::config(create, &tokenizer)?,
     };
     tokenizer.check_fits(config.vocab_size)?;
-    let (source, validation, steps) = lessons(job, tokenizer, &config)?;
-    let settings = settings(job, &config, steps)?;
-    let weights = match job.start {
-        Start::From(folder) => Weights::load(folder, &config)?,
-        Start::New(..) => Weights::random(&config, job.seed),
+    let teacher = match &job.teacher {
+        Some(folder) => Some((folder, teacher_config(job, folder)?)),
+        None => None,
     };
-    let base = Base {
-        config,
-        weights,
-        adapter: None,
-        source: Some(home.to_owned()),
-        name: home.display().to_string(),
-    };
+    let lessons = lessons(job, tokenizer, &config)?;
+    let settings = settings(job, &config, lessons.epoch_steps)?;
+    settings.check()?;
+    if let Some(adapter) = settings.method.adapter() {
+        adapter.check(&config)?;
+    }
+    let forecast = Forecast::new(
+        &config,
+        &settings,
+        lessons.largest_batch,
+        teacher.as_ref().map(|(_, config)| config),
+    );
+    say_and_check(context, &forecast, &settings)?;
+    let base = base(job, config, &settings, teacher)?;
     let inputs = RunInputs {
-        source: source.as_ref(),
-        validation: &validation,
+        source: lessons.source.as_ref(),
+        validation: &lessons.validation,
         inputs_hash: inputs_hash(job)?,
         dir: folder,
     };
     let mut shown = Shown::new(&context.terminal);
     let outcome = run_training(base, &settings, &inputs, context.device, &mut shown);
     shown.finish();
-    outcome?;
+    let outcome = outcome?;
+    if let (Start::From(base), Some(_)) = (&job.start, settings.method.adapter()) {
+        lineage::record(&outcome.result, &lineage::base_hash(base)?)?;
+    }
     remove_checkpoints(folder)
 }
 
-/// Examples, validation examples, and the steps that the epochs have.
-fn lessons(
+/// Loads the base, and what goes with it.
+fn base(
     job: &Job,
-    tokenizer: Tokenizer,
-    config: &ModelConfig,
-) -> Result<(Box<dyn Source>, Vec<Example>, Option<u64>)> {
-    match &job.lessons {
+    config: ModelConfig,
+    settings: &TrainSettings,
+    teacher: Option<(&PathBuf, ModelConfig)>,
+) -> Result<Base> {
+    let held = settings.method.held();
+    let weights = match job.start {
+        Start::From(folder) => Weights::load_held(folder, &config, held)?,
+        Start::New(..) => Weights::random_held(&config, job.seed, held)?,
+    };
+    let teacher = teacher.map(|(folder, config)| -> Result<Teacher> {
+        Ok(Teacher {
+            weights: Weights::load(folder, &config)?,
+            config,
+        })
+    });
+    let adapter = job.adapter.as_ref();
+    Ok(Base {
+        adapter: adapter.map(|dir| Adapter::load(dir, &config)).transpose()?,
+        config,
+        weights,
+        source: Some(job.start.folder().to_owned()),
+        name: job.start.folder().display().to_string(),
+        teacher: teacher.transpose()?,
+    })
+}
+
+/// Says what the run will take, and refuses what cannot fit.
+fn say_and_check(context: &Context, forecast: &Forecast, settings: &TrainSettings) -> Result<()> {
+    let needed = bytes(forecast.bytes());
+    let Some(available) = available_bytes(context.device) else {
+        let text = format!("train: about {needed} of memory");
+        context.terminal.note(text);
+        return Ok(());
+    };
+    let text = format!(
+        "train: about {needed} of memory, {} available",
+        bytes(available)
+    );
+    context.terminal.note(text);
+    Ok(forecast.check(settings, available)?)
+}
+
+/// The teacher's config, once its tokens are known to be the model's.
+fn teacher_config(job: &Job, teacher: &Path) -> Result<ModelConfig> {
+    let file = |folder: &Path| hash_path(&folder.join("tokenizer.json"));
+    if file(teacher)? != file(job.start.folder())? {
+        return Err(Failure::new(format!(
+            "the teacher `{}` has another tokenizer than the model",
+            teacher.display()
+        ))
+        .hint("distil from a model with the same `tokenizer.json`")
+        .into());
+    }
+    Ok(ModelConfig::load(teacher)?)
+}
+
+/// What is learned from, in tokens.
+struct Prepared {
+    source: Box<dyn Source>,
+    validation: Vec<Example>,
+    /// Steps that the epochs have; none where the rows never end.
+    epoch_steps: Option<u64>,
+    /// Tokens of the largest batch.
+    largest_batch: usize,
+}
+
+fn lessons(job: &Job, tokenizer: Tokenizer, config: &ModelConfig) -> Result<Prepared> {
+    let train = job.settings;
+    let (files, watched, leaves) = match &job.lessons {
         Lessons::Corpus(corpus) => {
             let endless = Endless::new(tokenizer, job.seed, corpus.renamed)?;
-            let validation = endless.held_out(corpus.validation)?;
-            Ok((Box::new(endless), validation, None))
+            return Ok(Prepared {
+                validation: endless.held_out(corpus.validation)?,
+                source: Box::new(endless),
+                epoch_steps: None,
+                largest_batch: train.batch_tokens,
+            });
         }
-        Lessons::Rows { train, validation } => {
-            let context_length = config.max_position_embeddings;
-            let rows = source::encode_all(train, &tokenizer, context_length)?;
-            let validation = source::encode_all(validation, &tokenizer, context_length)?;
-            let epochs = job.settings.epochs;
-            let dataset = Dataset::new(rows, epochs, job.seed, context_length)?;
-            let steps = dataset.steps(
-                job.settings.batch_tokens,
-                job.settings.gradient_accumulation_steps,
-            )?;
-            Ok((Box::new(dataset), validation, Some(steps)))
+        Lessons::Rows {
+            train,
+            validation,
+            leaves,
+        } => (train, validation, *leaves),
+    };
+    let context = config.max_position_embeddings;
+    let read = |files: &[PathBuf], leaves: &[String]| match train.dpo {
+        Some(_) => {
+            let pairs = files
+                .iter()
+                .map(|file| preferences::read_pairs(file, &tokenizer, context));
+            Ok(pairs.collect::<Result<Vec<_>>>()?.concat())
         }
+        None => source::encode_all(files, &tokenizer, context, leaves),
+    };
+    let (rows, origins) = read(files, leaves)?.into_iter().unzip();
+    let validation = read(watched, &[])?.into_iter().map(|(example, _)| example);
+    let mut dataset = Dataset::new(rows, train.epochs, job.seed, context)?.with_origins(origins);
+    if train.dpo.is_some() {
+        dataset = dataset.in_pairs()?;
     }
+    Ok(Prepared {
+        validation: validation.collect(),
+        epoch_steps: Some(dataset.steps(train.batch_tokens, train.gradient_accumulation_steps)?),
+        largest_batch: dataset.largest_batch(train.batch_tokens),
+        source: Box::new(dataset),
+    })
 }
 
 /// The recipe's settings in the terms of slm-train.
@@ -192,23 +307,28 @@ fn settings(job: &Job, config: &ModelConfig, epoch_steps: Option<u64>) -> Result
             );
         }
     };
+    let adapter = || LoraConfig {
+        rank: train.rank,
+        alpha: train.alpha,
+        use_rslora: train.use_rslora,
+        use_dora: train.use_dora,
+        target_modules: target_modules(&train.target_modules, config),
+    };
     let method = match train.method {
         Method::Full => slm_train::Method::Full,
-        Method::Lora => slm_train::Method::Lora(LoraConfig {
-            rank: train.rank,
-            alpha: train.alpha,
-            use_rslora: train.use_rslora,
-            target_modules: target_modules(&train.target_modules, config),
-        }),
+        Method::Lora => slm_train::Method::Lora(adapter()),
+        Method::Qlora => slm_train::Method::Qlora(adapter()),
+    };
+    let optimizer = match train.optimizer {
+        Optimizer::Adamw => OptimizerKind::AdamW,
+        Optimizer::Muon => OptimizerKind::Muon,
+        Optimizer::Lion => OptimizerKind::Lion,
     };
     Ok(TrainSettings {
-        optimizer: match train.optimizer {
-            Optimizer::Adamw => OptimizerKind::AdamW,
-            Optimizer::Muon => OptimizerKind::Muon,
-        },
+        optimizer,
         learning_rate: train.learning_rate,
         muon_learning_rate: train.muon_learning_rate,
-        betas: train.betas,
+        betas: train.betas.unwrap_or(optimizer.usual_betas()),
         weight_decay: train.weight_decay,
         clip_grad_norm: train.clip_grad_norm,
         schedule: match train.schedule {
@@ -223,16 +343,31 @@ fn settings(job: &Job, config: &ModelConfig, epoch_steps: Option<u64>) -> Result
         seed: job.seed,
         checkpoint_every: train.checkpoint_every,
         evaluate_every: train.evaluate_every,
+        objective: objective(train),
+        neftune_alpha: train.neftune_alpha,
+        early_stopping_patience: train.early_stopping_patience,
+        load_best: train.load_best,
+        gradient_checkpointing: train.gradient_checkpointing,
         ..TrainSettings::new(method, steps)
     })
 }
 
+fn objective(train: &Train) -> Objective {
+    match (&train.distillation, &train.dpo) {
+        (Some(distillation), _) => Objective::Distillation {
+            temperature: distillation.temperature,
+            weight: distillation.weight,
+        },
+        (None, Some(preference)) => Objective::Preference {
+            beta: preference.beta,
+        },
+        (None, None) => Objective::CrossEntropy,
+    }
+}
+
 fn target_modules(targets: &TargetModules, config: &ModelConfig) -> Vec<String> {
     match targets {
-        TargetModules::Named(name) if name == "all-linear" => {
-            let all = config.target_modules().into_iter();
-            all.map(str::to_owned).collect()
-        }
+        TargetModules::Named(name) if name == "all-linear" => config.target_modules(),
         TargetModules::Named(name) => vec![name.clone()],
         TargetModules::List(names) => names.clone(),
     }
@@ -240,13 +375,14 @@ fn target_modules(targets: &TargetModules, config: &ModelConfig) -> Vec<String> 
 
 /// What ties a checkpoint to this base and these rows.
 fn inputs_hash(job: &Job) -> Result<String> {
-    let mut hashes = vec![hash_path(job.start.folder())?];
-    if let Lessons::Rows { train, validation } = &job.lessons {
-        for path in train.iter().chain(validation) {
-            hashes.push(hash_path(path)?);
-        }
+    let mut hashes = Vec::new();
+    for (_, path) in inputs(job) {
+        hashes.push(hash_path(path)?);
     }
-    Ok(crate::workspace::hash_bytes(hashes.join(" ").as_bytes()))
+    if let Lessons::Rows { leaves, .. } = &job.lessons {
+        hashes.extend(leaves.iter().cloned());
+    }
+    Ok(hash_bytes(hashes.join(" ").as_bytes()))
 }
 
 /// A finished run needs its checkpoints no more.
@@ -254,7 +390,7 @@ fn remove_checkpoints(folder: &Path) -> Result<()> {
     for entry in std::fs::read_dir(folder)? {
         let path = entry?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        if path.is_dir() && name.starts_with("checkpoint-") {
+        if path.is_dir() && (name.starts_with("checkpoint-") || name == BEST) {
             crate::workspace::remove_folder(&path)?;
         }
     }

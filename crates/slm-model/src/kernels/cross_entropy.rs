@@ -106,7 +106,7 @@ pub fn forward_backward(
 
 /// Loss of one row; leaves `weight (softmax - onehot)` in place of the logits.
 #[inline(always)]
-fn row_loss(row: &mut [f32], label: usize, weight: f32) -> (f64, bool) {
+pub(super) fn row_loss(row: &mut [f32], label: usize, weight: f32) -> (f64, bool) {
     let (top, wanted) = (max(row), row[label]);
     let sum = exp_shifted(row, top);
     let inverse = weight / sum;
@@ -118,7 +118,7 @@ fn row_loss(row: &mut [f32], label: usize, weight: f32) -> (f64, bool) {
 
 /// As [`row_loss`] of bounded logits; the gradient is that towards the logits before the bound.
 #[inline(always)]
-fn capped_row_loss(row: &mut [f32], label: usize, weight: f32, cap: f32) -> (f64, bool) {
+pub(super) fn capped_row_loss(row: &mut [f32], label: usize, weight: f32, cap: f32) -> (f64, bool) {
     row.iter_mut()
         .for_each(|logit| *logit = soft_cap(*logit, cap));
     let capped = row.to_vec();

@@ -6,6 +6,7 @@
 pub mod attention;
 pub mod cross_entropy;
 pub mod exp;
+pub mod frozen_head;
 pub mod gated;
 pub mod gemm;
 pub mod norm;

@@ -1,16 +1,19 @@
 //! The operations on flex, by the host kernels, without gradients; and host access for `node`.
 
+use std::sync::Arc;
+
 use burn::backend::Flex;
 use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData, TensorPrimitive};
 
-use super::{AttentionContext, DecoderBackend, Labels, joined};
+use super::{AttentionContext, DecoderBackend, Labels, frozen, joined};
 use crate::kernels::attention;
 use crate::kernels::cross_entropy::{Want, forward_backward};
 use crate::kernels::gated::{self, Activation};
 use crate::kernels::gemm::{self, Threads, View, Write, product};
 use crate::kernels::norm;
 use crate::kernels::rope::{self, Turn};
+use crate::quant::FrozenMatrix;
 
 /// A new float tensor on the device of `like`.
 pub(super) fn primitive<B: Backend>(
@@ -223,5 +226,22 @@ impl DecoderBackend for Flex {
             cap.map(|cap| cap as f32),
         );
         tensor(primitive::<Self>(vec![outcome.loss as f32], &[1], &h))
+    }
+
+    fn frozen_linear(x: Tensor<Self, 2>, w: &Arc<FrozenMatrix>) -> Tensor<Self, 2> {
+        frozen::linear(x, w)
+    }
+
+    fn frozen_linear_dx(dy: Tensor<Self, 2>, w: &Arc<FrozenMatrix>) -> Tensor<Self, 2> {
+        frozen::linear_dx(dy, w)
+    }
+
+    fn frozen_cross_entropy(
+        hidden: Tensor<Self, 2>,
+        w: &Arc<FrozenMatrix>,
+        labels: &Labels,
+        cap: Option<f64>,
+    ) -> Tensor<Self, 1> {
+        frozen::cross_entropy(hidden, w, labels, cap)
     }
 }

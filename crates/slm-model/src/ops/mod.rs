@@ -5,6 +5,7 @@
 //! is also what the fused one is tested against. Does not know layers or weights' names.
 
 mod composed;
+mod frozen;
 mod fused;
 mod joined;
 mod node;
@@ -19,6 +20,7 @@ use burn::tensor::backend::Backend;
 use crate::kernels::attention::Heads;
 use crate::kernels::gated::Activation;
 use crate::kernels::rope::Table;
+use crate::quant::FrozenMatrix;
 
 /// How the rows of a packed batch form samples.
 #[derive(Debug)]
@@ -183,6 +185,39 @@ pub trait DecoderBackend: Backend {
         cap: Option<f64>,
     ) -> Tensor<Self, 1> {
         composed::cross_entropy(hidden, w, labels, cap)
+    }
+
+    /// `x W^T` with a packed matrix. Widened as a whole for this one call where the backend has no
+    /// host kernels; its backward widens it again, so that no graph holds it.
+    ///
+    /// # Shapes
+    /// `x` [m, in], `w` [out, in].
+    fn frozen_linear(x: Tensor<Self, 2>, w: &Arc<FrozenMatrix>) -> Tensor<Self, 2> {
+        let wide = frozen::widened::<Self>(w, &x.device());
+        Self::linear_rows(x, wide)
+    }
+
+    /// Gradient of [`DecoderBackend::frozen_linear`] towards `x`: `dy W`.
+    ///
+    /// # Shapes
+    /// `dy` [m, out], `w` [out, in].
+    fn frozen_linear_dx(dy: Tensor<Self, 2>, w: &Arc<FrozenMatrix>) -> Tensor<Self, 2> {
+        let wide = frozen::widened::<Self>(w, &dy.device());
+        dy.matmul(wide)
+    }
+
+    /// [`DecoderBackend::cross_entropy`] with a packed head.
+    ///
+    /// # Shapes
+    /// `hidden` [m, d], `w` [v, d]; result [1].
+    fn frozen_cross_entropy(
+        hidden: Tensor<Self, 2>,
+        w: &Arc<FrozenMatrix>,
+        labels: &Labels,
+        cap: Option<f64>,
+    ) -> Tensor<Self, 1> {
+        let wide = frozen::widened::<Self>(w, &hidden.device());
+        Self::cross_entropy(hidden, wide, labels, cap)
     }
 }
 

@@ -14,11 +14,12 @@ use burn::tensor::Tensor;
 
 use super::fused::{LoraDims, attend, gather, lora_forward, primitive, tensor};
 use super::joined::{self, attention_gradients};
-use super::{AttentionContext, DecoderBackend, Labels, composed};
+use super::{AttentionContext, DecoderBackend, Labels, composed, frozen};
 use crate::kernels::cross_entropy::{Want, forward_backward};
 use crate::kernels::gated::{self, Activation};
 use crate::kernels::gemm::{self, Threads, View, Write, product};
 use crate::kernels::norm;
+use crate::quant::FrozenMatrix;
 
 pub(super) type Float<B> = <B as burn::tensor::backend::BackendTypes>::FloatTensorPrimitive;
 
@@ -448,5 +449,22 @@ impl<B: DecoderBackend, C: CheckpointStrategy> DecoderBackend for Autodiff<B, C>
             .d_head
             .map(|g| primitive::<B>(g, &[v, d], &h.primitive));
         node!(CrossEntropyNode, C, [h, w], (d_hidden, d_head), loss)
+    }
+
+    fn frozen_linear(x: Tensor<Self, 2>, w: &Arc<FrozenMatrix>) -> Tensor<Self, 2> {
+        frozen::tracked_linear(x, w)
+    }
+
+    fn frozen_cross_entropy(
+        hidden: Tensor<Self, 2>,
+        w: &Arc<FrozenMatrix>,
+        labels: &Labels,
+        cap: Option<f64>,
+    ) -> Tensor<Self, 1> {
+        if !B::FUSED {
+            let wide = frozen::widened::<Self>(w, &hidden.device());
+            return composed::cross_entropy(hidden, wide, labels, cap);
+        }
+        frozen::tracked_cross_entropy(hidden, w, labels, cap)
     }
 }

@@ -1,7 +1,8 @@
 //! Weights in the layouts that inference reads: packed integers with a scale per group, or floats
-//! in panels; their products with activations; their saved form.
+//! in panels; their products with activations; their saved form. And weights that training reads
+//! but does not change: NF4, widened inside the product ([`FrozenMatrix`]).
 //!
-//! Every output row of a product is summed in one fixed order, whatever the number of rows, the
+//! Every output row of an inference product is summed in one fixed order, whatever the number of rows, the
 //! threads or the instruction set, so a batched answer equals a single one bit for bit. Knows
 //! matrices and files; not burn, not decoders.
 
@@ -9,10 +10,13 @@ pub mod activations;
 pub mod compressed;
 pub mod dense;
 pub mod folder;
+pub mod frozen;
 pub mod isa;
 pub mod kernel;
 pub mod linear;
 pub mod matrix;
+pub mod nf4;
+pub mod nf4_scales;
 pub mod packed;
 mod portable;
 pub mod rounding;
@@ -22,6 +26,7 @@ mod x86;
 pub use compressed::{QuantizationConfig, read_quantized};
 pub use dense::DenseMatrix;
 pub use folder::{QuantizeReport, QuantizeSettings, TensorReport, quantize_checkpoint};
+pub use frozen::FrozenMatrix;
 pub use isa::Isa;
 pub use linear::{Linear, Threads, Weights};
 pub use matrix::{Bits, QuantizedMatrix};

@@ -29,9 +29,24 @@ pub struct BenchTrain {
     /// Rank of the adapters
     #[arg(long, value_name = "RANK", default_value_t = 16)]
     rank: usize,
+    /// How the base is held: `lora` in f32, `qlora` in 4 bits
+    #[arg(long, value_name = "METHOD", default_value = "lora")]
+    method: BenchMethod,
+    /// Compute blocks again in the backward instead of keeping their activations
+    #[arg(long)]
+    gradient_checkpointing: bool,
     /// Steps to measure, after one that is not
     #[arg(long, value_name = "COUNT", default_value_t = 5)]
     steps: u64,
+}
+
+/// How the base is held.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum BenchMethod {
+    /// In f32.
+    Lora,
+    /// Linear layers in NF4, the embedding in bfloat16.
+    Qlora,
 }
 
 /// What was measured.
@@ -50,25 +65,30 @@ impl BenchTrain {
             length: self.seq_len.max(2),
             vocabulary: config.vocab_size as u64,
         };
-        let target_modules = config.target_modules().into_iter();
-        let target_modules = target_modules.map(str::to_owned).collect();
+        let adapter = LoraConfig {
+            rank: self.rank,
+            alpha: 2.0 * self.rank as f64,
+            use_rslora: false,
+            use_dora: false,
+            target_modules: config.target_modules(),
+        };
+        let method = match self.method {
+            BenchMethod::Lora => Method::Lora(adapter),
+            BenchMethod::Qlora => Method::Qlora(adapter),
+        };
         let base = Base {
-            weights: Weights::random(&config, 0),
+            weights: Weights::random_held(&config, 0, method.held())?,
             config,
             adapter: None,
             source: None,
             name: self.shape.clone(),
+            teacher: None,
         };
-        let method = Method::Lora(LoraConfig {
-            rank: self.rank,
-            alpha: 2.0 * self.rank as f64,
-            use_rslora: false,
-            target_modules,
-        });
         let steps = self.steps.max(1) + 1;
         let settings = TrainSettings {
             batch_tokens: self.batch.max(1) * source.length,
             checkpoint_every: steps,
+            gradient_checkpointing: self.gradient_checkpointing,
             ..TrainSettings::new(method, steps)
         };
         let folder = context

@@ -4,7 +4,7 @@
 
 use slm_train::{Event, Observer};
 
-use crate::terminal::{Progress, Terminal};
+use crate::terminal::{Progress, Terminal, clock};
 
 /// Shows progress while a run goes on.
 pub struct Shown<'a> {
@@ -62,6 +62,25 @@ impl Observer for Shown<'_> {
             Event::Evaluation { step, loss } => {
                 self.terminal
                     .note(format!("train: step {step}: validation loss {loss:.4}"));
+            }
+            Event::Pace {
+                step_seconds,
+                seconds_left,
+                ..
+            } => {
+                let left = clock(*seconds_left);
+                let text = format!("train: {step_seconds:.2} s a step, about {left} to go");
+                self.terminal.note(text);
+            }
+            Event::StoppedEarly { step, evaluations } => {
+                self.terminal.note(format!(
+                    "train: stopped at step {step}: {evaluations} evaluations without a lower loss"
+                ));
+            }
+            Event::BestLoaded { step, loss } => {
+                self.terminal.note(format!(
+                    "train: took the state of step {step}, validation loss {loss:.4}"
+                ));
             }
             Event::Note { message } => self.terminal.warn(message),
             Event::Checkpoint { .. } => {}

@@ -12,23 +12,46 @@ use slm_train::{Example, Renaming, Source};
 
 use crate::failure::Failure;
 
-/// The rows of all files as examples.
+/// The rows of all files as examples, with where they came from; only those of some leaves where
+/// any are named.
 ///
 /// # Errors
 /// A row cannot be read, carries no assistant text, or is longer than the model's
-/// context; the file and its place are named.
+/// context; the file and its place are named. No row is of the leaves named.
 pub fn encode_all(
     files: &[PathBuf],
     tokenizer: &Tokenizer,
     context: usize,
-) -> Result<Vec<Example>> {
+    leaves: &[String],
+) -> Result<Vec<(Example, String)>> {
     let mut examples = Vec::new();
     for file in files {
         for sample in SampleReader::open(file)? {
-            examples.push(encode(file, &sample?, tokenizer, context)?);
+            let sample = sample?;
+            if is_of(&sample, leaves) {
+                let origin = format!("{}: row `{}`", file.display(), sample.id);
+                examples.push((encode(file, &sample, tokenizer, context)?, origin));
+            }
         }
     }
+    if examples.is_empty() && !leaves.is_empty() {
+        return Err(
+            Failure::new(format!("no row is of a leaf below {}", leaves.join(" or ")))
+                .hint("`leaves` are beginnings of paths such as `knowledge`; `slm data inspect` shows the leaf of each row")
+                .into(),
+        );
+    }
     Ok(examples)
+}
+
+/// Whether a row is of a leaf below one of these paths; any row is, where there are none.
+fn is_of(sample: &Sample, leaves: &[String]) -> bool {
+    let below = |leaf: &str, path: &String| {
+        let rest = leaf.strip_prefix(path.trim_end_matches('/'));
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    let leaf = sample.leaf().unwrap_or_default();
+    leaves.is_empty() || leaves.iter().any(|path| below(leaf, path))
 }
 
 fn encode(file: &Path, sample: &Sample, tokenizer: &Tokenizer, context: usize) -> Result<Example> {

@@ -96,6 +96,7 @@ pub fn compare(context: &Context, folder: &Path) -> Result<TrainDifference> {
         adapter: Some(adapter),
         source: None,
         name: folder.display().to_string(),
+        teacher: None,
     };
     let work = context
         .workspace

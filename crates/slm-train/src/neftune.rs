@@ -1,0 +1,98 @@
+//! NEFTune: uniform noise on the embeddings while training (Jain et al. 2023).
+//!
+//! The noise of a step is a function of the seed, the step and the place in it, so a resumed run
+//! draws what the unbroken one drew. Does not know models; evaluation never sees it.
+
+use rayon::prelude::*;
+use slm_model::ops::Packing;
+
+/// The noise of one batch.
+#[derive(Debug, Clone, Copy)]
+pub struct Noise {
+    /// Size; 5 is usual.
+    pub alpha: f64,
+    /// Seed of the run.
+    pub seed: u64,
+    /// Step, from 1.
+    pub step: u64,
+    /// Number of the batch in the step, from 0.
+    pub batch: u64,
+}
+
+impl Noise {
+    /// Uniform in -1..1 times `alpha / sqrt(T d)`, T the tokens of the row's sample.
+    ///
+    /// # Shapes
+    /// Result [m, d], m the rows of `packing`.
+    pub fn values(&self, packing: &Packing, width: usize) -> Vec<f32> {
+        let key = mix(mix(mix(self.seed) ^ self.step) ^ self.batch);
+        let mut scales = Vec::with_capacity(packing.positions.len());
+        for span in packing.bounds.windows(2) {
+            let tokens = span[1] - span[0];
+            let scale = (self.alpha / ((tokens * width) as f64).sqrt()) as f32;
+            scales.extend(std::iter::repeat_n(scale, tokens));
+        }
+        let mut out = vec![0.0; scales.len() * width];
+        let rows = out.par_chunks_mut(width.max(1)).zip(&scales).enumerate();
+        rows.for_each(|(row, (out, scale))| {
+            for (column, out) in out.iter_mut().enumerate() {
+                let draw = mix(key ^ (row * width + column) as u64);
+                // The upper 24 bits fill a float's mantissa: 0..1 in equal steps.
+                let unit = (draw >> 40) as f32 / (1u64 << 24) as f32;
+                *out = (2.0 * unit - 1.0) * scale;
+            }
+        });
+        out
+    }
+}
+
+/// SplitMix64's step and finalizer (Steele et al. 2014).
+fn mix(x: u64) -> u64 {
+    let mut x = x.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    x ^ (x >> 31)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOISE: Noise = Noise {
+        alpha: 5.0,
+        seed: 1,
+        step: 3,
+        batch: 0,
+    };
+
+    #[test]
+    fn each_sample_has_the_size_of_its_length() {
+        let (lengths, width) = ([4, 100], 16);
+        let values = NOISE.values(&Packing::of_lengths(&lengths), width);
+        let (short, long) = values.split_at(4 * width);
+        for (part, tokens) in [(short, 4.0), (long, 100.0)] {
+            let bound = 5.0 / (tokens * 16.0f32).sqrt();
+            let largest = part.iter().fold(0.0f32, |most, v| most.max(v.abs()));
+            assert!(
+                largest <= bound && largest > 0.8 * bound,
+                "{largest}, {bound}"
+            );
+            let mean = part.iter().sum::<f32>() / part.len() as f32;
+            assert!(mean.abs() < 0.25 * bound, "mean {mean}");
+        }
+    }
+
+    #[test]
+    fn the_same_place_draws_the_same_and_another_does_not() {
+        let packing = Packing::of_lengths(&[7]);
+        let first = NOISE.values(&packing, 8);
+        assert_eq!(first, NOISE.values(&packing, 8));
+        for other in [
+            Noise { step: 4, ..NOISE },
+            Noise { batch: 1, ..NOISE },
+            Noise { seed: 2, ..NOISE },
+        ] {
+            assert_ne!(first, other.values(&packing, 8));
+        }
+    }
+}
