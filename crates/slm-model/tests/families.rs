@@ -237,6 +237,7 @@ fn an_unknown_target_lists_the_familys_modules() {
             rank: 3,
             alpha: 6.0,
             use_rslora: false,
+            use_dora: false,
             target_modules: vec!["qkv".into()],
         };
         let refused = Adapter::new(lora, &config(family, json!({})), 1).unwrap_err();
