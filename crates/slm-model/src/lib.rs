@@ -10,6 +10,7 @@ pub mod decoder;
 pub mod device;
 pub mod error;
 pub mod family;
+mod json_file;
 pub mod kernels;
 pub mod linear;
 pub mod lora;
