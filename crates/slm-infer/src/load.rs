@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use half::bf16;
-use serde_json::Value;
 use slm_model::lora::{Adapter, LoraPair};
 use slm_model::quant::{
     Bits, DenseMatrix, PackedMatrix, QuantizationConfig, QuantizedMatrix, Weights, read_quantized,
@@ -58,11 +57,7 @@ impl Files {
     /// When either cannot be read, or the adapter does not fit the model.
     pub fn open(dir: &Path, config: &ModelConfig, adapter: Option<&Path>) -> Result<Self> {
         let path = dir.join("config.json");
-        let text = std::fs::read_to_string(&path).map_err(|e| ModelError::io("read", &path, e))?;
-        let json: Value = serde_json::from_str(&text).map_err(|e| {
-            ModelError::invalid(&path, format!("not valid JSON: {e}"), "restore it")
-        })?;
-        let quantization = QuantizationConfig::from_json(&json, &path)?;
+        let quantization = QuantizationConfig::from_json(&config.json(), &path)?;
         let checkpoint = Checkpoint::open(dir)?;
         let adapter = adapter.map(|dir| Adapter::load(dir, config)).transpose()?;
         let (rank, scale) = adapter

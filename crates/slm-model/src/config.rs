@@ -7,8 +7,9 @@ use std::path::Path;
 
 use serde_json::{Map, Value};
 
-use crate::error::{ModelError, Result};
+use crate::error::Result;
 use crate::family::{Biases, Family, Fields, Modules};
+use crate::json_file::read_json;
 use crate::kernels::gated::Activation;
 use crate::rotary::Rope;
 
@@ -96,15 +97,7 @@ impl ModelConfig {
     /// When the file is missing, is not JSON, or names an architecture or option not known here.
     pub fn load(dir: &Path) -> Result<Self> {
         let path = dir.join("config.json");
-        let text = std::fs::read_to_string(&path).map_err(|e| ModelError::io("read", &path, e))?;
-        let value: Value = serde_json::from_str(&text).map_err(|e| {
-            ModelError::invalid(
-                &path,
-                format!("not valid JSON: {e}"),
-                "restore the file from where the model came from",
-            )
-        })?;
-        Self::from_json(&value, &path)
+        Self::from_json(&read_json(&path)?, &path)
     }
 
     /// Reads a config from JSON; `path` is for messages.
@@ -259,6 +252,11 @@ impl ModelConfig {
         }
         out.extend(modules.mlp_output_norm.map(|name| norm(name, d)));
         out
+    }
+
+    /// The JSON that this was read from.
+    pub fn json(&self) -> Value {
+        Value::Object(self.source.clone())
     }
 
     /// The config as a Hugging Face `config.json` that transformers loads unchanged: the one that

@@ -11,6 +11,7 @@ pub mod device;
 pub mod error;
 pub mod family;
 pub mod head;
+mod json_file;
 pub mod kernels;
 pub mod lineage;
 pub mod linear;

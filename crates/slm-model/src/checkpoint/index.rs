@@ -10,6 +10,7 @@ use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::Value;
 
 use crate::error::{ModelError, Result};
+use crate::json_file::read_json;
 
 /// The shards of a checkpoint, and the one that each tensor is said to lie in.
 pub(super) struct Index {
@@ -25,10 +26,7 @@ impl Index {
     /// # Errors
     /// When it is malformed, names a file outside its folder, or one that is not there.
     pub fn read(path: &Path) -> Result<Self> {
-        let text = std::fs::read_to_string(path).map_err(|e| ModelError::io("read", path, e))?;
-        let value: Value = serde_json::from_str(&text).map_err(|e| {
-            ModelError::invalid(path, format!("not valid JSON: {e}"), "restore the file")
-        })?;
+        let value = read_json(path)?;
         let map = value.get("weight_map").and_then(Value::as_object);
         let map = map.ok_or_else(|| {
             ModelError::invalid(path, "`weight_map` is missing", "restore the file")

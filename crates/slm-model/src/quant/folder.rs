@@ -8,7 +8,6 @@ use half::bf16;
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
 use serde::Serialize;
-use serde_json::Value;
 
 use super::compressed::{PackedTensors, QuantizationConfig};
 use super::matrix::{Bits, QuantizedMatrix};
@@ -66,10 +65,7 @@ pub fn quantize_checkpoint(
 ) -> Result<QuantizeReport> {
     let config = ModelConfig::load(source)?;
     let path = source.join("config.json");
-    let text = std::fs::read_to_string(&path).map_err(|e| ModelError::io("read", &path, e))?;
-    let mut json: Value = serde_json::from_str(&text).map_err(|e| {
-        ModelError::invalid(&path, format!("not valid JSON: {e}"), "restore the file")
-    })?;
+    let mut json = config.json();
     if json
         .get("quantization_config")
         .is_some_and(|value| !value.is_null())
@@ -254,6 +250,8 @@ fn sibling(target: &Path, kind: &str) -> PathBuf {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+
     use super::*;
     use crate::checkpoint::StoredType;
     use crate::quant::read_quantized;
