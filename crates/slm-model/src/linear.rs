@@ -309,8 +309,9 @@ impl<B: DecoderBackend> LowRank<B> {
     /// `||w + s b A||^2 = ||w||^2 + 2 s b (A w) + s^2 b (A A^T) b`, so that the sum itself, as
     /// large as the weight, is never made.
     fn norms(&self, weight: &Matrix<B>, magnitude: &Magnitude<B>) -> Tensor<B, 1> {
-        let a = self.a.value.clone().detach();
-        let b = self.b.value.clone().detach();
+        // burn's `detach` keeps a leaf's wish for a gradient.
+        let plain = |p: &Parameter<B, 2>| p.value.clone().detach().set_require_grad(false);
+        let (a, b) = (plain(&self.a), plain(&self.b));
         let cross = (weight.product(a.clone()).transpose() * b.clone()).sum_dim(1);
         let gram = B::linear_rows(a.clone(), a);
         let square = (B::linear_rows(b.clone(), gram) * b).sum_dim(1);

@@ -35,18 +35,44 @@ pub struct Progress {
     pub position: u64,
     /// Hash of everything the run depends on.
     pub identity: String,
-    /// Step and loss of the last evaluation.
+    /// The last evaluation.
     #[serde(default)]
-    pub evaluated: Option<(u64, f64)>,
-    /// Step and loss of the best evaluation.
+    pub evaluated: Option<Evaluated>,
+    /// The best evaluation.
     #[serde(default)]
-    pub best: Option<(u64, f64)>,
+    pub best: Option<Evaluated>,
     /// Evaluations since the best one.
     #[serde(default)]
     pub stale: u64,
     /// Whether training ended before its last step.
     #[serde(default)]
     pub stopped: bool,
+}
+
+/// An evaluation on the validation rows. Saved by the bits of its loss, because a decimal that is
+/// read again may be another number.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(from = "(u64, u64)", into = "(u64, u64)")]
+pub struct Evaluated {
+    /// Step, from 1.
+    pub step: u64,
+    /// Mean loss per learned token, or per pair.
+    pub loss: f64,
+}
+
+impl From<(u64, u64)> for Evaluated {
+    fn from((step, bits): (u64, u64)) -> Self {
+        Self {
+            step,
+            loss: f64::from_bits(bits),
+        }
+    }
+}
+
+impl From<Evaluated> for (u64, u64) {
+    fn from(evaluated: Evaluated) -> Self {
+        (evaluated.step, evaluated.loss.to_bits())
+    }
 }
 
 impl Progress {
@@ -233,6 +259,10 @@ mod tests {
             progress: Progress {
                 step,
                 position: 9,
+                best: Some(Evaluated {
+                    step: 1,
+                    loss: 0.1 + 0.2,
+                }),
                 ..Progress::new("a".into())
             },
             parameters: vec![("w".into(), vec![1.0, -0.1], moments)],

@@ -16,7 +16,7 @@ use slm_model::weights::Weights;
 use slm_model::{Device, ModelConfig, ModelError};
 
 use crate::batch::{Batch, Example, Source, pack_all, take};
-use crate::checkpoint::{Progress, Snapshot};
+use crate::checkpoint::{Evaluated, Progress, Snapshot};
 use crate::error::{Result, TrainError};
 use crate::events::{Event, Log, Observer};
 use crate::learner::{Learner, build};
@@ -150,8 +150,8 @@ fn train_on<B: DecoderBackend>(
     Ok(Outcome {
         result,
         final_loss: run.loss,
-        validation_loss: best.or(run.place.evaluated).map(|(_, loss)| loss),
-        best,
+        validation_loss: best.or(run.place.evaluated).map(|found| found.loss),
+        best: best.map(|found| (found.step, found.loss)),
         steps: run.place.step,
         tokens: run.tokens,
     })
@@ -252,11 +252,12 @@ impl<B: DecoderBackend> Run<'_, B> {
     /// Loss on the validation rows; remembers the best, and its state where that is asked for.
     fn evaluate(&mut self) -> Result<()> {
         let (step, loss) = (self.place.step, self.learner.evaluate(&self.validation));
-        self.place.evaluated = Some((step, loss));
+        let found = Evaluated { step, loss };
+        self.place.evaluated = Some(found);
         self.tell(Event::Evaluation { step, loss })?;
         // A loss that is not a number is never the best.
-        if self.place.best.is_none_or(|(_, best)| loss < best) && loss.is_finite() {
-            self.place.best = Some((step, loss));
+        if self.place.best.is_none_or(|best| loss < best.loss) && loss.is_finite() {
+            self.place.best = Some(found);
             self.place.stale = 0;
             if self.settings.load_best {
                 self.snapshot().save_best(self.inputs.dir)?;
@@ -282,7 +283,7 @@ impl<B: DecoderBackend> Run<'_, B> {
     /// The evaluation behind the last step, unless it was evaluated already.
     fn last_evaluation(&mut self) -> Result<()> {
         let step = self.place.step;
-        let evaluated = self.place.evaluated.is_some_and(|(at, _)| at == step);
+        let evaluated = self.place.evaluated.is_some_and(|found| found.step == step);
         if self.validation.is_empty() || evaluated {
             return Ok(());
         }
@@ -290,18 +291,18 @@ impl<B: DecoderBackend> Run<'_, B> {
     }
 
     /// Goes back to the state of the lowest validation loss, where that is asked for.
-    fn take_best(&mut self) -> Result<Option<(u64, f64)>> {
-        let Some((step, loss)) = self.place.best.filter(|_| self.settings.load_best) else {
+    fn take_best(&mut self) -> Result<Option<Evaluated>> {
+        let Some(best) = self.place.best.filter(|_| self.settings.load_best) else {
             return Ok(None);
         };
-        let found = Snapshot::best(self.inputs.dir, &self.place.identity, step);
-        let taken = match found {
+        let Evaluated { step, loss } = best;
+        let taken = match Snapshot::best(self.inputs.dir, &self.place.identity, step) {
             Some(snapshot) => self.learner.restore(snapshot.parameters),
             None => false,
         };
         if taken {
             self.tell(Event::BestLoaded { step, loss })?;
-            return Ok(Some((step, loss)));
+            return Ok(Some(best));
         }
         let message =
             format!("the best state, of step {step}, is damaged; the result is the last step's");
