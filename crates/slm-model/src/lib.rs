@@ -2,8 +2,10 @@
 //!
 //! Does not know the training loop nor evaluation.
 
+mod assistant_spans;
 pub mod checkpoint;
 pub mod config;
+pub mod conversation;
 pub mod decoder;
 pub mod device;
 pub mod error;
@@ -12,12 +14,15 @@ pub mod linear;
 pub mod lora;
 pub mod ops;
 pub mod quant;
+pub mod template;
 pub mod tokenizer;
+mod tokenizer_files;
 pub mod tokenizer_training;
 pub mod weights;
 
 pub use checkpoint::Checkpoint;
 pub use config::ModelConfig;
+pub use conversation::{ChatMessage, Conversation};
 pub use device::Device;
 pub use error::{ModelError, Result};
-pub use tokenizer::{ChatMessage, Tokenizer};
+pub use tokenizer::Tokenizer;
