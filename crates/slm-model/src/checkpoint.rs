@@ -4,7 +4,6 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use half::{bf16, f16};
@@ -290,19 +289,11 @@ fn encode(values: &[f32], stored: StoredType) -> Vec<u8> {
     }
 }
 
-/// Writes a file by way of a temporary one in the same folder and a rename.
+/// Writes a file by way of a temporary one in the same folder and a rename, both on the disk
+/// when it returns.
 ///
 /// # Errors
 /// When the folder cannot be written or the disk is full; an older file is left whole.
 pub fn write_atomically(path: &Path, data: &[u8]) -> Result<()> {
-    let temporary = path.with_extension(format!("tmp-{}", std::process::id()));
-    let written = File::create(&temporary).and_then(|mut file| {
-        file.write_all(data)?;
-        file.sync_all()
-    });
-    if let Err(e) = written.and_then(|()| std::fs::rename(&temporary, path)) {
-        let _ = std::fs::remove_file(&temporary);
-        return Err(ModelError::io("write", path, e));
-    }
-    Ok(())
+    slm_files::write(path, data).map_err(|e| ModelError::io("write", path, e))
 }

@@ -8,8 +8,8 @@ mod sections;
 
 pub use load::load;
 pub use sections::{
-    Baseline, Corpus, Create, Data, Evaluate, Import, Method, Optimizer, Quantize, Schedule, Split,
-    Synthesize, System, TargetModules, Taxonomy, Train, Width,
+    Baseline, Corpus, Create, Data, Evaluate, Import, Method, Optimizer, OverLong, Quantize,
+    Schedule, Split, Synthesize, System, TargetModules, Taxonomy, Train, Width,
 };
 
 use serde::{Deserialize, Serialize};

@@ -14,7 +14,7 @@ pub struct Taxonomy {
     pub paths: Vec<PathBuf>,
 }
 
-/// Rows made elsewhere: a public set to import, or files in the messages format.
+/// Rows made elsewhere: a public set to import, or files of rows.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Data {
@@ -24,6 +24,11 @@ pub struct Data {
     /// The local copy of the set to import.
     #[serde(default)]
     pub from: Option<PathBuf>,
+    /// How the rows of the files below are written: `messages`, `sharegpt`,
+    /// `prompt-completion`, `raw-prompt-completion`, `alpaca` or `text`; each file's first row
+    /// tells it where this is not given.
+    #[serde(default)]
+    pub format: Option<slm_data::Format>,
     /// JSONL files to train on, where nothing is imported.
     #[serde(default)]
     pub train: Vec<PathBuf>,
@@ -147,6 +152,18 @@ pub enum Optimizer {
     Muon,
 }
 
+/// What becomes of rows that are longer than `max_length`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OverLong {
+    /// Training does not begin.
+    Refuse,
+    /// They are left out.
+    Drop,
+    /// They are cut into parts that fit; parts without anything to learn are left out.
+    Split,
+}
+
 /// The linear layers that get adapters.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
@@ -191,6 +208,10 @@ pub struct Train {
     pub epochs: u64,
     /// Most optimizer steps, should the epochs have more.
     pub max_steps: Option<u64>,
+    /// Longest row, in tokens; the model's context where this is not given.
+    pub max_length: Option<usize>,
+    /// What becomes of longer rows: `refuse`, `drop` or `split`.
+    pub over_long: OverLong,
     /// Tokens of a packed batch, at most.
     pub batch_tokens: usize,
     /// Batches whose gradients make one step.
@@ -219,6 +240,8 @@ impl Default for Train {
             warmup_ratio: 0.05,
             epochs: 2,
             max_steps: None,
+            max_length: None,
+            over_long: OverLong::Refuse,
             batch_tokens: 2048,
             gradient_accumulation_steps: 1,
             checkpoint_every: 50,

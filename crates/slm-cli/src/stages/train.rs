@@ -3,6 +3,7 @@
 //! Resumes from its own checkpoints in the partial run folder. Does not know the
 //! training loop; that is slm-train's.
 
+pub mod encode;
 mod observer;
 mod source;
 
@@ -24,6 +25,7 @@ use crate::failure::Failure;
 use crate::recipe::{Corpus, Create, Method, Optimizer, Schedule, TargetModules, Train};
 use crate::stages::create;
 use crate::workspace::{Input, Stage, hash_path, run_stage};
+use encode::Encoder;
 use observer::Shown;
 use source::Endless;
 
@@ -43,6 +45,8 @@ pub enum Lessons<'a> {
         train: Vec<PathBuf>,
         /// To watch training on.
         validation: Vec<PathBuf>,
+        /// How they are written, where the recipe says it.
+        format: Option<slm_data::Format>,
     },
     /// The project's own corpus.
     Corpus(&'a Corpus),
@@ -89,13 +93,16 @@ pub fn train(context: &Context, job: &Job) -> Result<PathBuf> {
 
 fn stage(context: &Context, job: &Job) -> Stage {
     let mut inputs = vec![Input::new("start", job.start.folder())];
-    if let Lessons::Rows { train, validation } = &job.lessons {
+    if let Lessons::Rows {
+        train, validation, ..
+    } = &job.lessons
+    {
         inputs.extend(train.iter().map(|path| Input::new("train", path)));
         inputs.extend(validation.iter().map(|path| Input::new("validation", path)));
     }
-    let corpus = match &job.lessons {
-        Lessons::Corpus(corpus) => Some(corpus),
-        Lessons::Rows { .. } => None,
+    let (corpus, format) = match &job.lessons {
+        Lessons::Corpus(corpus) => (Some(corpus), &None),
+        Lessons::Rows { format, .. } => (None, format),
     };
     let create = match &job.start {
         Start::New(create, _) => Some(create),
@@ -110,6 +117,7 @@ fn stage(context: &Context, job: &Job) -> Stage {
             "train": job.settings,
             "create": create,
             "corpus": corpus,
+            "format": format,
             "seed": job.seed,
             "device": context.device.to_string(),
         }),
@@ -119,13 +127,13 @@ fn stage(context: &Context, job: &Job) -> Stage {
 
 fn work(context: &Context, job: &Job, folder: &Path) -> Result<()> {
     let home = job.start.folder();
-    let tokenizer = Tokenizer::load(home)?;
+    let tokenizer = Tokenizer::load(home)?.at(encode::DAY);
     let config = match &job.start {
         Start::From(folder) => ModelConfig::load(folder)?,
         Start::New(create, _) => create::config(create, &tokenizer)?,
     };
     tokenizer.check_fits(config.vocab_size)?;
-    let (source, validation, steps) = lessons(job, tokenizer, &config)?;
+    let (source, validation, steps) = lessons(context, job, tokenizer, &config)?;
     let settings = settings(job, steps)?;
     let weights = match job.start {
         Start::From(folder) => Weights::load(folder, &config)?,
@@ -153,6 +161,7 @@ fn work(context: &Context, job: &Job, folder: &Path) -> Result<()> {
 
 /// Examples, validation examples, and the steps that the epochs have.
 fn lessons(
+    context: &Context,
     job: &Job,
     tokenizer: Tokenizer,
     config: &ModelConfig,
@@ -163,10 +172,20 @@ fn lessons(
             let validation = endless.held_out(corpus.validation)?;
             Ok((Box::new(endless), validation, None))
         }
-        Lessons::Rows { train, validation } => {
+        Lessons::Rows {
+            train,
+            validation,
+            format,
+        } => {
             let context_length = config.max_position_embeddings;
-            let rows = source::encode_all(train, &tokenizer, context_length)?;
-            let validation = source::encode_all(validation, &tokenizer, context_length)?;
+            let encoder = Encoder {
+                tokenizer: &tokenizer,
+                format: *format,
+                limit: encode::limit(job.settings.max_length, context_length)?,
+                over_long: job.settings.over_long,
+            };
+            let rows = encoder.encode_all("train", train, &context.terminal)?;
+            let validation = encoder.encode_all("validation", validation, &context.terminal)?;
             let epochs = job.settings.epochs;
             let dataset = Dataset::new(rows, epochs, job.seed, context_length)?;
             let steps = dataset.steps(
@@ -240,7 +259,10 @@ fn target_modules(targets: &TargetModules) -> Vec<String> {
 /// What ties a checkpoint to this base and these rows.
 fn inputs_hash(job: &Job) -> Result<String> {
     let mut hashes = vec![hash_path(job.start.folder())?];
-    if let Lessons::Rows { train, validation } = &job.lessons {
+    if let Lessons::Rows {
+        train, validation, ..
+    } = &job.lessons
+    {
         for path in train.iter().chain(validation) {
             hashes.push(hash_path(path)?);
         }

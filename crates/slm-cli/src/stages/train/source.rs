@@ -1,67 +1,10 @@
-//! Rows and the corpus as examples in tokens.
+//! The project's own corpus as examples in tokens.
 //!
-//! Does not know batches.
+//! Does not know batches; rows of files are `encode`'s.
 
-use std::path::{Path, PathBuf};
-
-use anyhow::Result;
 use slm_data::corpus::{self, Family};
-use slm_data::{Role, Sample, SampleReader};
 use slm_model::{ChatMessage, Tokenizer};
 use slm_train::{Example, Source};
-
-use crate::failure::Failure;
-
-/// The rows of all files as examples.
-///
-/// # Errors
-/// A row cannot be read, carries no assistant text, or is longer than the model's
-/// context; the file and its place are named.
-pub fn encode_all(
-    files: &[PathBuf],
-    tokenizer: &Tokenizer,
-    context: usize,
-) -> Result<Vec<Example>> {
-    let mut examples = Vec::new();
-    for file in files {
-        for sample in SampleReader::open(file)? {
-            examples.push(encode(file, &sample?, tokenizer, context)?);
-        }
-    }
-    Ok(examples)
-}
-
-fn encode(file: &Path, sample: &Sample, tokenizer: &Tokenizer, context: usize) -> Result<Example> {
-    let messages: Vec<ChatMessage> = sample
-        .messages
-        .iter()
-        .map(|message| ChatMessage {
-            role: role_name(message.role).to_owned(),
-            content: message.content.clone(),
-        })
-        .collect();
-    let example: Example = tokenizer.encode_chat(&messages)?.into();
-    let length = example.tokens.len();
-    if length > context {
-        return Err(Failure::new(format!(
-            "{}: row `{}` has {length} tokens, the model's context is {context}",
-            file.display(),
-            sample.id
-        ))
-        .hint("shorten or drop long rows before training")
-        .into());
-    }
-    Ok(example)
-}
-
-fn role_name(role: Role) -> &'static str {
-    match role {
-        Role::System => "system",
-        Role::User => "user",
-        Role::Assistant => "assistant",
-        Role::Tool => "tool",
-    }
-}
 
 /// The project's own corpus, which never ends.
 pub struct Endless {
