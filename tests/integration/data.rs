@@ -140,3 +140,89 @@ fn snips_is_imported_whole_where_a_copy_is_at_hand() {
     };
     assert_eq!((lines("train"), lines("validation")), (13_784, 700));
 }
+
+/// The same question and answer in each format, and what the model sees of it.
+const FORMATS: [(&str, &str); 5] = [
+    (
+        "messages",
+        r#"{"messages":[{"role":"user","content":"hi"},{"role":"assistant","content":"ho"}]}"#,
+    ),
+    (
+        "sharegpt",
+        r#"{"conversations":[{"from":"human","value":"hi"},{"from":"gpt","value":"ho"}]}"#,
+    ),
+    ("alpaca", r#"{"instruction":"hi","input":"","output":"ho"}"#),
+    ("prompt-completion", r#"{"prompt":"hi","completion":"ho"}"#),
+    (
+        "prompt-completion",
+        r#"{"prompt":[{"role":"user","content":"hi"}],"completion":[{"role":"assistant","content":"ho"}]}"#,
+    ),
+];
+
+fn nano() -> String {
+    let path = repository().join("workspace/models/slm-nano");
+    path.display().to_string()
+}
+
+#[test]
+fn every_format_becomes_the_same_tokens() {
+    let place = Place::new();
+    for (format, row) in FORMATS {
+        place.write("rows.jsonl", row);
+        let run = place.slm(&["data", "inspect", "rows.jsonl", "--model", &nano()]);
+        let shown = run.succeeds();
+        assert!(shown.contains(&format!("format    {format}\n")), "{shown}");
+        assert!(
+            shown.ends_with("row `rows-1`, tokens between bars, {+learned+}\n<|user|>|hi|<|end|>|<|assistant|>|{+ho|<|end|>+}\n"),
+            "{shown}"
+        );
+        assert!(
+            shown.contains("learned   2 of 6 tokens, 33.3%\n"),
+            "{shown}"
+        );
+        assert!(
+            shown.contains("over-long 0 rows beyond 1024 tokens\n"),
+            "{shown}"
+        );
+    }
+    place.write("rows.jsonl", r#"{"id":"t","text":"hi ho"}"#);
+    let arguments = [
+        "data",
+        "inspect",
+        "rows.jsonl",
+        "--model",
+        &nano(),
+        "--max-length",
+        "2",
+        "--format",
+        "json",
+    ];
+    let found: Value = serde_json::from_str(place.slm(&arguments).succeeds()).unwrap();
+    assert_eq!(found["data_format"], "text");
+    let tokens = &found["tokens"];
+    assert_eq!(tokens["over_long"], 1, "{tokens:#}");
+    assert_eq!(tokens["lengths"]["max"], tokens["total"]);
+    let last = tokens["shown"][0].as_array().unwrap().last().unwrap();
+    assert_eq!(
+        (&last["text"], &last["learned"]),
+        (&"<|end|>".into(), &true.into())
+    );
+}
+
+#[test]
+fn every_bad_row_is_told_with_its_line_and_a_hint() {
+    let place = Place::new();
+    let (_, good) = FORMATS[2];
+    place.write(
+        "rows.jsonl",
+        format!("{good}\n{{\"instruction\":\"x\"}}\n{good}\n[]\n"),
+    );
+    place.slm(&["data", "inspect", "rows.jsonl"]).fails(
+        1,
+        "error: rows.jsonl: 2 of 4 rows cannot be used\n\
+         rows.jsonl:2: the row has no `output`, as rows of the format alpaca have\n\
+         hint: add it, or drop the row; a file has one format, told by its first row or by `data.format`\n\
+         rows.jsonl:4: the row is no JSON object\n\
+         hint: each line must hold one object, such as `{\"messages\": [...]}`\n",
+    );
+}

@@ -5,6 +5,7 @@ mod bad_input;
 mod data;
 mod eval;
 mod frontier;
+mod hub;
 mod model;
 mod pipeline;
 mod repository;

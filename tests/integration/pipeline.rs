@@ -271,3 +271,124 @@ fn a_baseline_is_not_asked_offline() {
         run.stderr
     );
 }
+
+/// Rows in Alpaca's form: two that fit into 64 tokens and one that does not.
+fn alpaca() -> String {
+    let row = |output: &str| format!("{{\"instruction\":\"say\",\"output\":\"{output}\"}}\n");
+    [row("yes"), row(&"no ".repeat(60)), row("yes")].concat()
+}
+
+#[test]
+fn over_long_rows_are_refused_dropped_or_split_and_always_counted() {
+    let place = place();
+    place.write("train.jsonl", alpaca());
+    let train = |over_long: &str| {
+        let over_long = format!("train.over_long={over_long}");
+        place.slm(&["train", "recipe.yaml", "train.max_length=64", &over_long])
+    };
+    train("refuse").fails(
+        1,
+        "error: train.jsonl:2: the row has more than 64 tokens\n\
+         hint: set `train.over_long` to `drop` or `split`, or shorten the rows; `slm data inspect FILE --model M` shows their lengths\n",
+    );
+    let run = train("drop");
+    run.succeeds();
+    let counted = |run: &crate::run::Ended| {
+        let line = run
+            .stderr
+            .lines()
+            .find(|line| line.starts_with("train: 3 rows"))
+            .unwrap_or_default();
+        line.split(", over 64: ")
+            .nth(1)
+            .unwrap_or_default()
+            .to_owned()
+    };
+    assert_eq!(counted(&run), "1, dropped", "{}", run.stderr);
+    let run = train("split");
+    run.succeeds();
+    let parts = counted(&run);
+    assert!(
+        parts.starts_with("1, split into ") && parts.ends_with(" parts"),
+        "{}",
+        run.stderr
+    );
+    let run = place.slm(&["train", "recipe.yaml", "train.max_length=100000"]);
+    assert!(
+        run.stderr
+            .contains("error: `train.max_length` is 100000, the model's context is 512 tokens"),
+        "{}",
+        run.stderr
+    );
+}
+
+#[test]
+fn rows_of_which_nothing_or_no_end_would_be_learned_are_refused_by_name() {
+    let place = place();
+    let template = |text: &str| {
+        place.write("workspace/models/tiny-llama/chat_template.jinja", text);
+        let run = place.slm(&["train", "recipe.yaml"]);
+        assert_eq!(run.code, 1, "{}", run.stderr);
+        run.stderr
+    };
+    let said = template(
+        "{% for m in messages %}{% if m.role == 'user' %}{% generation %}{% endgeneration %}{% endif %}{{ m.content }}{% endfor %}",
+    );
+    assert!(
+        said.starts_with("error: train.jsonl:1: no token of the row would be learned; 23 more rows likewise, in lines 2, 3,"),
+        "{said}"
+    );
+    let said = template(
+        "{% for m in messages %}{% if m.role == 'assistant' %}{% generation %}{{ m.content }}{% endgeneration %}{{ eos_token }}{% else %}{{ m.content }}{% endif %}{% endfor %}",
+    );
+    assert!(
+        said.contains("train.jsonl:1: no end-of-turn token of the row would be learned"),
+        "{said}"
+    );
+    assert!(
+        said.contains("\nhint: let the chat template close the assistant's turn"),
+        "{said}"
+    );
+    let said = template("{{ raise_exception('System role not supported') }}");
+    assert!(
+        said.contains(
+            "the model's chat template refuses the conversation: System role not supported"
+        ),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_named_format_goes_before_the_keys_and_not_with_an_import() {
+    let place = place();
+    place.write(
+        "train.jsonl",
+        "{\"prompt\":\"1+1=\",\"completion\":\"2\"}\n",
+    );
+    let run = place.slm(&["train", "recipe.yaml", "data.format=raw-prompt-completion"]);
+    run.succeeds();
+    let run = place.slm(&["train", "recipe.yaml", "data.format=alpaca"]);
+    assert!(
+        run.stderr
+            .contains("train.jsonl:1: the row has no `instruction`"),
+        "{}",
+        run.stderr
+    );
+    let run = place.slm(&["train", "recipe.yaml", "data.format=csv"]);
+    assert!(
+        run.stderr.contains("unknown value `csv` of `data.format`"),
+        "{}",
+        run.stderr
+    );
+    let run = place.slm(&[
+        "train",
+        "recipe.yaml",
+        "data={import: snips, from: x, format: text}",
+    ]);
+    assert!(
+        run.stderr
+            .contains("error: `data` has both `import` and `format: text`"),
+        "{}",
+        run.stderr
+    );
+}

@@ -10,7 +10,7 @@ use slm_eval::predictions::Prediction;
 use slm_eval::subject::SubjectError;
 use slm_eval::{Row, Subject, Task};
 use slm_infer::{Answer, Engine, EngineSettings, Finish, Model, Request};
-use slm_model::{ChatMessage, Tokenizer};
+use slm_model::{ChatMessage, Conversation, Tokenizer};
 
 /// Answers that are generated together.
 const BATCH: usize = 16;
@@ -86,8 +86,13 @@ impl LocalModel {
                 content: message.content,
             })
             .collect();
+        let mut conversation = Conversation::from(&messages[..]);
+        // A task's own prompt says all that there is to say.
+        if self.task.prompt.is_none() {
+            conversation.tools.clone_from(&row.tools);
+        }
         Ok(Request::greedy(
-            self.tokenizer.encode_prompt(&messages)?,
+            self.tokenizer.encode_conversation_prompt(&conversation)?,
             self.max_tokens,
             stop_tokens(&self.tokenizer, self.engine.model()),
         ))

@@ -6,6 +6,7 @@ mod args;
 mod commands;
 mod failure;
 mod frontier;
+mod hub;
 mod local;
 mod nearest;
 mod pipeline;

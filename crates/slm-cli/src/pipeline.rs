@@ -35,6 +35,8 @@ pub struct Rows {
     pub test: Vec<PathBuf>,
     /// The leaves that the rows were made from, if they were.
     pub leaves: Option<PathBuf>,
+    /// How the rows are written, where the recipe says it.
+    pub format: Option<slm_data::Format>,
 }
 
 impl<'a> Pipeline<'a> {
@@ -101,6 +103,7 @@ impl<'a> Pipeline<'a> {
                 validation: vec![artefact.join(VALIDATION_FILE)],
                 test: vec![artefact.join(TEST_FILE)],
                 leaves: Some(artefact.join(LEAVES_FILE)),
+                format: None,
             });
         }
         match &recipe.data {
@@ -116,6 +119,7 @@ impl<'a> Pipeline<'a> {
                 validation: data.validation.clone(),
                 test: data.test.clone(),
                 leaves: None,
+                format: data.format,
             });
         };
         let artefact = self.artefact(Kind::Datasets, "");
@@ -125,6 +129,7 @@ impl<'a> Pipeline<'a> {
             validation: data.validation.clone(),
             test: vec![artefact.join(held_out_file(set))],
             leaves: None,
+            format: None,
         })
     }
 
@@ -156,6 +161,7 @@ impl<'a> Pipeline<'a> {
                 train: rows.train.clone(),
                 validation: rows.validation.clone(),
                 leaves: &[],
+                format: rows.format,
             },
         };
         let job = Job {
@@ -193,6 +199,7 @@ impl<'a> Pipeline<'a> {
                     },
                     validation: rows.validation.clone(),
                     leaves: &phase.leaves,
+                    format: rows.format,
                 },
                 settings: &settings,
                 seed: self.recipe.seed,
@@ -250,6 +257,7 @@ impl<'a> Pipeline<'a> {
                 test: rows.test,
                 train: rows.train,
                 leaves: rows.leaves,
+                format: rows.format,
                 models: self.models()?,
                 baseline: self.recipe.baseline.as_ref(),
                 artefact: artefact.clone(),
@@ -419,6 +427,14 @@ fn check_train(recipe: &Recipe, train: &Train) -> Result<()> {
 }
 
 fn check_data(data: &Data) -> Result<()> {
+    if let (Some(_), Some(format)) = (data.import, data.format) {
+        let format = format.name();
+        return Err(
+            Failure::new(format!("`data` has both `import` and `format: {format}`"))
+                .hint("an imported set has a form of its own; remove `format`")
+                .into(),
+        );
+    }
     match (data.import, &data.from, data.train.is_empty()) {
         (Some(_), Some(_), true) | (None, None, false) => Ok(()),
         (Some(_), None, _) => Err(Failure::new("`data.import` needs `data.from`")

@@ -47,6 +47,12 @@ impl Terminal {
         self.format == Format::Json
     }
 
+    /// Whether data for people may carry colours: stdout is a terminal and `NO_COLOR` is unset.
+    pub fn paints_data(&self) -> bool {
+        let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        io::stdout().is_terminal() && !refused
+    }
+
     /// A line on stderr about what is going on; silent under `--quiet`.
     pub fn note(&self, text: impl AsRef<str>) {
         if !self.quiet {

@@ -81,6 +81,16 @@ pub enum DataError {
         /// How to mend it.
         hint: String,
     },
+    /// Several rows of a file cannot be used.
+    #[error("{}", rows_text(path, faults, *rows))]
+    Rows {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with each of them.
+        faults: Vec<DataError>,
+        /// How many rows the file has, good and bad.
+        rows: usize,
+    },
     /// Settings or input of a function contradict each other.
     #[error("{message}\nhint: {hint}")]
     Settings {
@@ -122,13 +132,48 @@ impl DataError {
         }
     }
 
+    /// Nothing where there are no faults; otherwise the one there is, or all of them.
+    pub(crate) fn unless_empty(path: &Path, mut faults: Vec<Self>, good: usize) -> Result<()> {
+        match (faults.pop(), faults.is_empty()) {
+            (None, _) => Ok(()),
+            (Some(only), true) => Err(only),
+            (Some(last), false) => {
+                faults.push(last);
+                Err(Self::Rows {
+                    path: path.to_owned(),
+                    rows: faults.len() + good,
+                    faults,
+                })
+            }
+        }
+    }
+
     /// What the user should do, without the rest of the message.
     pub fn hint(&self) -> &str {
         match self {
             Self::Io { source, .. } => io_hint(source),
             Self::Content { hint, .. } | Self::Settings { hint, .. } => hint,
+            Self::Rows { faults, .. } => faults.last().map_or("", Self::hint),
         }
     }
+}
+
+/// Faults that are told in full; of the rest only the number.
+const TOLD_FAULTS: usize = 100;
+
+fn rows_text(path: &Path, faults: &[DataError], rows: usize) -> String {
+    let mut text = format!(
+        "{}: {} of {rows} rows cannot be used",
+        path.display(),
+        faults.len()
+    );
+    if faults.len() > TOLD_FAULTS {
+        text.push_str(&format!("; the first {TOLD_FAULTS} are"));
+    }
+    for fault in faults.iter().take(TOLD_FAULTS) {
+        text.push_str(&format!("\n{fault}"));
+    }
+    text
 }
 
 fn io_hint(source: &std::io::Error) -> &'static str {

@@ -96,6 +96,7 @@ impl EvalRow {
         Sample {
             id: self.id.clone(),
             messages,
+            plain: None,
             metadata,
             tools: self.tools.clone(),
             unmask: None,

@@ -1,12 +1,15 @@
 //! Rows to and from JSONL files: streaming, with the line in every error, and
 //! written atomically.
 //!
-//! Does not know what a row means beyond `Sample::fault`.
+//! Does not know what a row means; that is the formats' (`formats`).
 
 use crate::error::{DataError, Place, Result};
-use crate::sample::Sample;
+use crate::formats::Format;
+use crate::sample::{Fault, Sample};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
+use slm_files::WholeFile;
 use std::fs::File;
 use std::io::{BufRead, BufReader, BufWriter, Write};
 use std::marker::PhantomData;
@@ -65,9 +68,7 @@ impl<T: DeserializeOwned> JsonlReader<T> {
 
 fn row_hint(error: &serde_json::Error) -> &'static str {
     match error.classify() {
-        serde_json::error::Category::Data => {
-            "compare with `{\"id\": \"1\", \"messages\": [{\"role\": \"user\", \"content\": \"...\"}, {\"role\": \"assistant\", \"content\": \"...\"}]}`"
-        }
+        serde_json::error::Category::Data => "compare with the rows before it",
         _ => "each line must hold one complete JSON object; is the file cut short?",
     }
 }
@@ -90,33 +91,67 @@ impl<T: DeserializeOwned> Iterator for JsonlReader<T> {
     }
 }
 
-/// Iterates over the samples of a dataset, each checked to be trainable.
+/// Iterates over the samples of a dataset, each checked to be trainable. After a faulty
+/// row it goes on with the next.
 pub struct SampleReader {
-    rows: JsonlReader<Sample>,
+    rows: JsonlReader<Value>,
+    /// As the caller named it, or as the first row told.
+    format: Option<Format>,
     stem: String,
 }
 
 impl SampleReader {
-    /// Opens a dataset for streaming.
+    /// Opens a dataset for streaming; its first row tells its format.
     ///
     /// # Errors
     /// The file cannot be opened.
     pub fn open(path: &Path) -> Result<Self> {
+        Self::open_as(path, None)
+    }
+
+    /// Opens a dataset of a format, where one is given.
+    ///
+    /// # Errors
+    /// The file cannot be opened.
+    pub fn open_as(path: &Path, format: Option<Format>) -> Result<Self> {
         let stem = path
             .file_stem()
             .map_or_else(|| "row".into(), |s| s.to_string_lossy().into_owned());
         Ok(Self {
             rows: JsonlReader::open(path)?,
+            format,
             stem,
         })
     }
 
-    fn check(&self, mut sample: Sample) -> Result<Sample> {
+    /// The format, once a row has told it.
+    pub fn format(&self) -> Option<Format> {
+        self.format
+    }
+
+    /// The line, from 1, of the row that was returned last.
+    pub fn line(&self) -> usize {
+        self.rows.line()
+    }
+
+    fn read(&mut self, row: &Value) -> Result<Sample> {
         let line = self.rows.line();
-        if let Some(fault) = sample.fault() {
-            let place = Place::line(&self.rows.path, line);
-            return Err(DataError::content(place, fault.message, fault.hint));
-        }
+        let place = Place::line(&self.rows.path, line);
+        let refuse = |fault: Fault| DataError::content(place, fault.message, fault.hint);
+        let Some(row) = row.as_object() else {
+            return Err(refuse(Fault::new(
+                "the row is no JSON object",
+                "each line must hold one object, such as `{\"messages\": [...]}`",
+            )));
+        };
+        let format = match self.format {
+            Some(format) => format,
+            None => match Format::detect(row) {
+                Ok(format) => *self.format.insert(format),
+                Err(fault) => return Err(refuse(fault)),
+            },
+        };
+        let mut sample = format.read(row).map_err(refuse)?;
         if sample.id.is_empty() {
             sample.id = format!("{}-{line}", self.stem);
         }
@@ -129,17 +164,34 @@ impl Iterator for SampleReader {
 
     fn next(&mut self) -> Option<Result<Sample>> {
         let row = self.rows.next()?;
-        Some(row.and_then(|sample| self.check(sample)))
+        Some(row.and_then(|row| self.read(&row)))
     }
 }
 
-/// Reads a whole dataset; the first faulty row is the error.
+/// Reads a whole dataset.
 ///
 /// # Errors
-/// The file cannot be read, has no rows, or has a row that is not a trainable
-/// sample.
+/// The file cannot be read or has no rows, or some of its rows are no trainable samples:
+/// all of these are named.
 pub fn read_all(path: &Path) -> Result<Vec<Sample>> {
-    let samples = SampleReader::open(path)?.collect::<Result<Vec<_>>>()?;
+    read_all_as(path, None)
+}
+
+/// Reads a whole dataset of a format, where one is given.
+///
+/// # Errors
+/// As [`read_all`].
+pub fn read_all_as(path: &Path, format: Option<Format>) -> Result<Vec<Sample>> {
+    let (mut samples, mut faults) = (Vec::new(), Vec::new());
+    for sample in SampleReader::open_as(path, format)? {
+        match sample {
+            Ok(sample) => samples.push(sample),
+            // A disk that fails would fail for ever.
+            Err(fault @ DataError::Io { .. }) => return Err(fault),
+            Err(fault) => faults.push(fault),
+        }
+    }
+    DataError::unless_empty(path, faults, samples.len())?;
     if samples.is_empty() {
         return Err(DataError::content(
             Place::file(path),
@@ -153,8 +205,7 @@ pub fn read_all(path: &Path) -> Result<Vec<Sample>> {
 /// Writes rows to a temporary file that takes its name only when complete.
 pub struct JsonlWriter {
     path: PathBuf,
-    temporary: PathBuf,
-    file: Option<BufWriter<File>>,
+    file: BufWriter<WholeFile>,
     rows: usize,
 }
 
@@ -170,15 +221,10 @@ impl JsonlWriter {
             .unwrap_or(Path::new("."));
         std::fs::create_dir_all(folder)
             .map_err(|e| DataError::io(folder, "create the folder", e))?;
-        let name = path
-            .file_name()
-            .map_or_else(|| "rows".into(), |n| n.to_string_lossy().into_owned());
-        let temporary = folder.join(format!(".{name}.{}.tmp", std::process::id()));
-        let file = File::create(&temporary).map_err(|e| DataError::io(path, "write", e))?;
+        let file = WholeFile::create(path).map_err(|e| DataError::io(path, "write", e))?;
         Ok(Self {
             path: path.to_owned(),
-            temporary,
-            file: Some(BufWriter::new(file)),
+            file: BufWriter::new(file),
             rows: 0,
         })
     }
@@ -188,13 +234,11 @@ impl JsonlWriter {
     /// # Errors
     /// The disk is full or the row cannot be serialized.
     pub fn write<T: Serialize>(&mut self, row: &T) -> Result<()> {
-        let Some(file) = self.file.as_mut() else {
-            return Ok(());
-        };
         let text =
             serde_json::to_vec(row).map_err(|e| DataError::io(&self.path, "write", e.into()))?;
-        file.write_all(&text)
-            .and_then(|()| file.write_all(b"\n"))
+        self.file
+            .write_all(&text)
+            .and_then(|()| self.file.write_all(b"\n"))
             .map_err(|e| DataError::io(&self.path, "write", e))?;
         self.rows += 1;
         Ok(())
@@ -205,28 +249,13 @@ impl JsonlWriter {
     ///
     /// # Errors
     /// The rest cannot be written or the file cannot be renamed.
-    pub fn finish(mut self) -> Result<usize> {
-        let Some(writer) = self.file.take() else {
-            return Ok(self.rows);
-        };
-        let outcome = writer
+    pub fn finish(self) -> Result<usize> {
+        self.file
             .into_inner()
             .map_err(std::io::IntoInnerError::into_error)
-            .and_then(|file| file.sync_all())
-            .and_then(|()| std::fs::rename(&self.temporary, &self.path));
-        outcome.map_err(|e| {
-            let _ = std::fs::remove_file(&self.temporary);
-            DataError::io(&self.path, "write", e)
-        })?;
+            .and_then(WholeFile::commit)
+            .map_err(|e| DataError::io(&self.path, "write", e))?;
         Ok(self.rows)
-    }
-}
-
-impl Drop for JsonlWriter {
-    fn drop(&mut self) {
-        if self.file.take().is_some() {
-            let _ = std::fs::remove_file(&self.temporary);
-        }
     }
 }
 
@@ -260,13 +289,13 @@ mod tests {
 
     #[test]
     fn errors_name_the_line_and_column() {
-        let (_folder, path) = file(&format!("{GOOD}\n\n{{\"id\": 1}}\n"));
+        let (_folder, path) = file(&format!("{GOOD}\n\n{{\"id\": }}\n"));
         let message = read_all(&path).unwrap_err().to_string();
         assert!(
-            message.contains("rows.jsonl:3:8: not a valid row: invalid type"),
+            message.contains("rows.jsonl:3:8: not a valid row: expected value"),
             "{message}"
         );
-        assert!(message.contains("\nhint: compare with"), "{message}");
+        assert!(message.contains("\nhint: each line must hold"), "{message}");
         let (_folder, path) = file(&format!("{GOOD}\n{}", &GOOD[..40]));
         let message = read_all(&path).unwrap_err().to_string();
         assert!(
@@ -294,9 +323,36 @@ mod tests {
         let (_folder, path) = file(&GOOD.replace("user", "human"));
         let message = read_all(&path).unwrap_err().to_string();
         assert!(
-            message.contains("unknown variant `human`, expected one of `system`, `user`"),
+            message.contains("rows.jsonl:1: unknown role `human` in `messages[0]`"),
             "{message}"
         );
+        assert!(message.contains("roles are `system`, `user`"), "{message}");
+    }
+
+    #[test]
+    fn every_bad_row_is_told_with_its_line() {
+        let (_folder, path) = file(&format!("{GOOD}\n[]\n{{\"text\": \"t\"}}\n{GOOD}\nnull\n"));
+        let message = read_all(&path).unwrap_err().to_string();
+        let folder = format!("{}/", path.parent().unwrap().display());
+        let hint = "hint: each line must hold one object, such as `{\"messages\": [...]}`";
+        assert_eq!(
+            message.replace(&folder, ""),
+            format!(
+                "rows.jsonl: 3 of 5 rows cannot be used\n\
+                 rows.jsonl:2: the row is no JSON object\n{hint}\n\
+                 rows.jsonl:3: the row has no `messages`, as rows of the format messages have\n\
+                 hint: add it, or drop the row; a file has one format, told by its first row or by `data.format`\n\
+                 rows.jsonl:5: the row is no JSON object\n{hint}"
+            )
+        );
+    }
+
+    #[test]
+    fn a_named_format_goes_before_the_keys() {
+        let (_folder, path) = file("{\"prompt\": \"p\", \"completion\": \"c\"}");
+        assert_eq!(read_all(&path).unwrap()[0].messages.len(), 2);
+        let raw = read_all_as(&path, Some(Format::RawPromptCompletion)).unwrap();
+        assert!(raw[0].messages.is_empty() && raw[0].plain.is_some());
     }
 
     #[test]

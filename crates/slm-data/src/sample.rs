@@ -1,7 +1,7 @@
-//! The dataset row: a conversation with its provenance, in InstructLab's
-//! messages format.
+//! The dataset row: a conversation, or a plain text, with its provenance; written in
+//! InstructLab's messages format.
 //!
-//! Does not know files (see `jsonl`), chat templates or tokens.
+//! Does not know files (see `jsonl`), other formats (see `formats`), chat templates or tokens.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -22,37 +22,104 @@ pub enum Role {
     Tool,
 }
 
+impl Role {
+    /// The name in the messages format.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::System => "system",
+            Self::User => "user",
+            Self::Assistant => "assistant",
+            Self::Tool => "tool",
+        }
+    }
+}
+
 /// One turn of a conversation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Message {
     /// Who speaks.
     pub role: Role,
-    /// What is said.
+    /// What is said; empty where the turn only calls functions.
+    #[serde(default)]
     pub content: String,
+    /// What else the message carries: `tool_calls`, `tool_call_id`, `name`,
+    /// `reasoning_content`, and `weight` (0 for a turn that is not to be learned).
+    #[serde(flatten)]
+    pub more: Map<String, Value>,
 }
 
 impl Message {
+    /// What `role` says.
+    pub fn new(role: Role, content: impl Into<String>) -> Self {
+        Self {
+            role,
+            content: content.into(),
+            more: Map::new(),
+        }
+    }
+
     /// A turn of the user.
     pub fn user(content: impl Into<String>) -> Self {
-        Self {
-            role: Role::User,
-            content: content.into(),
-        }
+        Self::new(Role::User, content)
     }
 
     /// A turn of the assistant.
     pub fn assistant(content: impl Into<String>) -> Self {
-        Self {
-            role: Role::Assistant,
-            content: content.into(),
-        }
+        Self::new(Role::Assistant, content)
     }
 
     /// The system prompt.
     pub fn system(content: impl Into<String>) -> Self {
-        Self {
-            role: Role::System,
-            content: content.into(),
+        Self::new(Role::System, content)
+    }
+
+    /// Whether the turn is the assistant's and to be learned.
+    pub fn is_learned(&self) -> bool {
+        let left_out = |weight: &Value| weight.as_f64() == Some(0.0);
+        self.role == Role::Assistant && !self.more.get("weight").is_some_and(left_out)
+    }
+
+    /// The message as chat templates are given it: a turn that only calls functions has the
+    /// content null, and what is meant for training is left out.
+    pub fn to_template(&self) -> Map<String, Value> {
+        let content = match self.content.is_empty() && self.more.contains_key("tool_calls") {
+            true => Value::Null,
+            false => self.content.as_str().into(),
+        };
+        let mut object = Map::from_iter([
+            ("role".to_owned(), self.role.name().into()),
+            ("content".to_owned(), content),
+        ]);
+        let more = self.more.iter().filter(|(key, _)| *key != "weight");
+        object.extend(more.map(|(key, value)| (key.clone(), value.clone())));
+        object
+    }
+}
+
+/// A text that is no conversation and needs no chat template.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Plain {
+    /// Two texts that are joined, of which the second is learned.
+    Pair {
+        /// What is given.
+        prompt: String,
+        /// What is learned.
+        completion: String,
+    },
+    /// One text, all of it learned.
+    Text {
+        /// What is learned.
+        text: String,
+    },
+}
+
+impl Plain {
+    /// What is learned.
+    pub fn learned(&self) -> &str {
+        match self {
+            Self::Pair { completion, .. } => completion,
+            Self::Text { text } => text,
         }
     }
 }
@@ -66,8 +133,12 @@ pub struct Sample {
     /// Unique in the dataset; filled from the line number when a file has none.
     #[serde(default)]
     pub id: String,
-    /// The turns, oldest first.
+    /// The turns, oldest first; none in a row of plain text.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub messages: Vec<Message>,
+    /// The plain text, in a row that is no conversation.
+    #[serde(default, flatten, skip_serializing_if = "Option::is_none")]
+    pub plain: Option<Plain>,
     /// Where the row came from.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub metadata: Map<String, Value>,
@@ -98,6 +169,7 @@ impl Sample {
         Self {
             id: id.into(),
             messages: vec![Message::user(question), Message::assistant(answer)],
+            plain: None,
             metadata: Map::new(),
             tools: None,
             unmask: None,
@@ -141,6 +213,13 @@ impl Sample {
 
     /// The first fault that makes this row unusable for training.
     pub fn fault(&self) -> Option<Fault> {
+        if let Some(plain) = &self.plain {
+            return plain
+                .learned()
+                .trim()
+                .is_empty()
+                .then(|| Fault::new("the row's text is empty", "fill it, or drop the row"));
+        }
         if self.messages.is_empty() {
             return Some(Fault::new(
                 "the row has no messages",
@@ -158,10 +237,18 @@ impl Sample {
                 "add `{\"role\": \"assistant\", \"content\": \"...\"}` as the last message, or drop the row",
             ));
         }
-        if assistant.any(|m| m.content.trim().is_empty()) {
+        let is_empty =
+            |m: &&Message| m.content.trim().is_empty() && !m.more.contains_key("tool_calls");
+        if assistant.any(|m| is_empty(&m)) {
             return Some(Fault::new(
                 "an assistant turn of the row has no text",
                 "fill its `content`, or drop the row",
+            ));
+        }
+        if !self.messages.iter().any(Message::is_learned) {
+            return Some(Fault::new(
+                "every assistant turn of the row has weight 0, so there is nothing to train on",
+                "give at least one of them weight 1, or drop the row",
             ));
         }
         None
@@ -169,10 +256,10 @@ impl Sample {
 }
 
 impl Fault {
-    fn new(message: &str, hint: &str) -> Self {
+    pub(crate) fn new(message: impl Into<String>, hint: impl Into<String>) -> Self {
         Self {
-            message: message.to_owned(),
-            hint: hint.to_owned(),
+            message: message.into(),
+            hint: hint.into(),
         }
     }
 }
@@ -230,6 +317,21 @@ mod tests {
         );
         assert_eq!(sample.seed(), Some(3));
         assert_eq!(sample.leaf(), Some("l"));
+    }
+
+    #[test]
+    fn a_call_needs_no_text_and_templates_get_null_for_it() {
+        let mut sample = Sample::pair("a", "q", "");
+        let more = &mut sample.messages[1].more;
+        more.insert("tool_calls".into(), serde_json::json!([]));
+        more.insert("weight".into(), 1.into());
+        assert_eq!(sample.fault(), None);
+        assert_eq!(
+            Value::Object(sample.messages[1].to_template()),
+            serde_json::json!({"role": "assistant", "content": null, "tool_calls": []})
+        );
+        let text = serde_json::to_string(&sample).unwrap();
+        assert_eq!(serde_json::from_str::<Sample>(&text).unwrap(), sample);
     }
 
     #[test]

@@ -120,7 +120,7 @@ impl Answer {
         }
         let content = match kind {
             OutputType::Text => Content::Text(raw.clone()),
-            OutputType::Label => read_label(task, &raw),
+            OutputType::Label => read_label(row.declared_labels(task), &raw),
             OutputType::Json => match &prediction.output {
                 Value::String(text) => serde_json::from_str(text)
                     .map_or(Content::Nothing(Cause::Unparsable), Content::Json),
@@ -147,9 +147,9 @@ fn outer_cause(prediction: &Prediction) -> Option<Cause> {
 }
 
 /// White space around a label is forgiven, nothing else.
-fn read_label(task: &Task, raw: &str) -> Content {
+fn read_label(declared: &[String], raw: &str) -> Content {
     let label = raw.trim();
-    if task.output.labels.is_empty() || task.output.labels.iter().any(|known| known == label) {
+    if declared.is_empty() || declared.iter().any(|known| known == label) {
         Content::Label(label.to_string())
     } else {
         Content::Nothing(Cause::InvalidLabel)

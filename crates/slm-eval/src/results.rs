@@ -327,21 +327,13 @@ impl Comparison {
     }
 }
 
-/// Writes a file whole or not at all: a temporary file beside it, then a rename.
+/// Writes a file whole or not at all: a temporary file beside it, then a rename, both on the
+/// disk when it returns.
 ///
 /// # Errors
 /// When the folder cannot be written.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), EvalError> {
-    let mut name = path.file_name().unwrap_or_default().to_os_string();
-    name.push(format!(".{}.tmp", std::process::id()));
-    let temporary = path.with_file_name(name);
-    std::fs::write(&temporary, bytes)
-        .and_then(|()| std::fs::rename(&temporary, path))
-        .map_err(|source| {
-            // The half-written file is of no use; failing to remove it changes nothing.
-            let _ = std::fs::remove_file(&temporary);
-            EvalError::writing(path, source)
-        })
+    slm_files::write(path, bytes).map_err(|source| EvalError::writing(path, source))
 }
 
 #[cfg(test)]

@@ -39,6 +39,8 @@ pub struct Row {
     pub output_type: Option<OutputType>,
     /// Overrides the task's schema for this row.
     pub schema: Option<Value>,
+    /// Overrides the task's labels for this row.
+    pub labels: Vec<String>,
     /// Line in the data file, counted from 1.
     pub line: usize,
 }
@@ -47,6 +49,14 @@ impl Row {
     /// The output type that this row is judged by.
     pub fn kind(&self, task: &Task) -> OutputType {
         self.output_type.unwrap_or(task.output.kind)
+    }
+
+    /// The labels that this row may have, where any are declared.
+    pub fn declared_labels<'a>(&'a self, task: &'a Task) -> &'a [String] {
+        match self.labels.is_empty() {
+            true => &task.output.labels,
+            false => &self.labels,
+        }
     }
 
     /// The question as one text: the input, or the conversation with its roles.
@@ -202,6 +212,7 @@ fn read_row(path: &Path, line: usize, text: &str, task: &Task) -> Result<Row, Pr
             .get("schema")
             .filter(|schema| schema.is_object())
             .cloned(),
+        labels: strings(value.get("labels")),
         line,
     };
     check_target(&row, task).map_err(|(message, hint)| problem(message, &hint))?;
@@ -280,10 +291,11 @@ fn check_target(row: &Row, task: &Task) -> Result<(), (String, String)> {
 
 fn check_label(row: &Row, task: &Task) -> Result<(), (String, String)> {
     let label = row.target_text();
-    if task.output.labels.is_empty() || task.output.labels.contains(&label) {
+    let declared = row.declared_labels(task);
+    if declared.is_empty() || declared.contains(&label) {
         return Ok(());
     }
-    let labels: Vec<&str> = task.output.labels.iter().map(String::as_str).collect();
+    let labels: Vec<&str> = declared.iter().map(String::as_str).collect();
     Err((
         format!(
             "the target `{label}` of row `{}` is not a label of the task",

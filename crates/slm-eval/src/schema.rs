@@ -59,6 +59,45 @@ pub(crate) fn allowed_at(schema: &Value, pointer: &str) -> Vec<String> {
     labels
 }
 
+/// JSON pointers of the fields, outside of lists, for which a schema declares at least two
+/// allowed texts, in the schema's order.
+pub(crate) fn label_pointers(schema: &Value) -> Vec<String> {
+    let mut found = Vec::new();
+    walk(schema, schema, String::new(), &mut found, 0);
+    found
+}
+
+fn walk(root: &Value, place: &Value, pointer: String, found: &mut Vec<String>, depth: usize) {
+    let properties = place.get("properties").and_then(Value::as_object);
+    for (key, property) in properties.into_iter().flatten() {
+        let property = resolve(root, property);
+        let key = key.replace('~', "~0").replace('/', "~1");
+        let pointer = format!("{pointer}/{key}");
+        let mut labels = Vec::new();
+        collect(root, property, &mut labels, 0);
+        if labels.len() >= 2 && holds_text(root, property, 0) {
+            found.push(pointer);
+        } else if depth < 4 {
+            walk(root, property, pointer, found, depth + 1);
+        }
+    }
+}
+
+/// Whether one of the allowed values is a text: numbers and truths are no labels.
+fn holds_text(root: &Value, place: &Value, depth: usize) -> bool {
+    let values = place.get("enum").and_then(Value::as_array);
+    let own = values.into_iter().flatten().chain(place.get("const"));
+    own.into_iter().any(Value::is_string)
+        || depth < 8
+            && ["anyOf", "oneOf"].iter().any(|key| {
+                let branches = place.get(key).and_then(Value::as_array);
+                branches
+                    .into_iter()
+                    .flatten()
+                    .any(|branch| holds_text(root, resolve(root, branch), depth + 1))
+            })
+}
+
 fn collect(root: &Value, place: &Value, labels: &mut Vec<String>, depth: usize) {
     let mut add = |value: &Value| {
         let text = crate::rows::text_of(value);
@@ -123,6 +162,19 @@ mod tests {
         assert_eq!(allowed_at(&schema, "/b"), ["m", "n"]);
         assert_eq!(allowed_at(&schema, "/c/0"), ["q"]);
         assert!(allowed_at(&schema, "/none").is_empty());
+    }
+
+    #[test]
+    fn label_fields_are_those_with_declared_texts() {
+        let schema = json!({"properties": {
+            "kind": {"enum": ["a", "b", null]},
+            "n": {"enum": [1, 2]},
+            "only": {"const": "x"},
+            "inner": {"properties": {"a/b": {"$ref": "#/$defs/p"}}},
+            "list": {"type": "array", "items": {"enum": ["a", "b"]}}
+        }, "$defs": {"p": {"anyOf": [{"enum": ["l", "h"]}, {"type": "null"}]}}});
+        assert_eq!(label_pointers(&schema), ["/kind", "/inner/a~1b"]);
+        assert!(label_pointers(&json!(true)).is_empty());
     }
 
     #[test]

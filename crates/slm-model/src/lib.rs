@@ -2,10 +2,12 @@
 //!
 //! Does not know the training loop nor evaluation.
 
+mod assistant_spans;
 pub mod block;
 mod builder;
 pub mod checkpoint;
 pub mod config;
+pub mod conversation;
 pub mod decoder;
 pub mod device;
 pub mod error;
@@ -20,13 +22,16 @@ pub mod ops;
 pub mod quant;
 pub mod rotary;
 mod rotary_tables;
+pub mod template;
 pub mod tokenizer;
+mod tokenizer_files;
 pub mod tokenizer_training;
 pub mod weights;
 
 pub use checkpoint::Checkpoint;
 pub use config::ModelConfig;
+pub use conversation::{ChatMessage, Conversation};
 pub use device::Device;
 pub use error::{ModelError, Result};
 pub use family::{Family, LlamaShape};
-pub use tokenizer::{ChatMessage, Tokenizer};
+pub use tokenizer::Tokenizer;

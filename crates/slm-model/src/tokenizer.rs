@@ -1,31 +1,21 @@
-//! Tokenizer and chat template as Hugging Face has them, and which tokens are the assistant's.
+//! Tokenizer and chat template as Hugging Face has them, and which tokens are to be learned.
 //!
-//! Knows text, tokens and messages; not weights nor training.
+//! Knows text, tokens and messages; not weights nor training. How a template is rendered is in
+//! `template`, which of its text is the assistant's in `assistant_spans`, and the files of a
+//! model's folder in `tokenizer_files`.
 
-use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use minijinja::{Environment, ErrorKind, Value as JinjaValue, context};
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use tokenizers::Encoding;
 
+use crate::assistant_spans::{Rendered, SpanFault, TurnEnds, render_turns};
 use crate::error::{ModelError, Result};
+use crate::template::{ChatTemplate, Clock, TemplateFault};
+use crate::tokenizer_files::TokenizerFiles;
 
-/// Marks that stand for `{% generation %}` and its end while a template renders: private-use
-/// characters, taken out again before the text is seen.
-const OPEN: char = '\u{F8F0}';
-const CLOSE: char = '\u{F8F1}';
+pub use crate::conversation::{ChatMessage, Conversation};
 
-/// One turn of a conversation.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ChatMessage {
-    /// `system`, `user`, `assistant` or `tool`.
-    pub role: String,
-    /// Text.
-    pub content: String,
-}
-
-/// A conversation as tokens, with the assistant's marked.
+/// A text as tokens, with those to be learned marked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Encoded {
     /// Token ids.
@@ -34,18 +24,41 @@ pub struct Encoded {
     pub assistant: Vec<bool>,
 }
 
+impl Encoded {
+    /// Tokens that are learned; the first never is, for nothing comes before it.
+    pub fn learned(&self) -> usize {
+        self.assistant.iter().skip(1).filter(|own| **own).count()
+    }
+
+    /// Parts of at most `limit` tokens, one behind the other; those with nothing to learn are
+    /// left out.
+    #[must_use]
+    pub fn split(&self, limit: usize) -> Vec<Self> {
+        let tokens = self.tokens.chunks(limit.max(1));
+        tokens
+            .zip(self.assistant.chunks(limit.max(1)))
+            .map(|(tokens, assistant)| Self {
+                tokens: tokens.to_vec(),
+                assistant: assistant.to_vec(),
+            })
+            .filter(|part| part.learned() > 0)
+            .collect()
+    }
+}
+
 /// A tokenizer with its chat template.
 pub struct Tokenizer {
     inner: tokenizers::Tokenizer,
-    template: Option<String>,
-    has_generation_marks: bool,
+    /// The template, or why it cannot be used.
+    template: Option<std::result::Result<ChatTemplate, String>>,
     path: PathBuf,
-    bos: String,
-    eos: String,
+    bos: Option<String>,
+    eos: Option<String>,
+    ends: TurnEnds,
 }
 
 impl Tokenizer {
-    /// Reads `tokenizer.json`, `tokenizer_config.json` and `chat_template.jinja` in `dir`.
+    /// Reads `tokenizer.json`, `tokenizer_config.json` and the chat template in `dir`.
     ///
     /// # Errors
     /// When `tokenizer.json` is missing or malformed.
@@ -61,29 +74,43 @@ impl Tokenizer {
         let inner = tokenizers::Tokenizer::from_file(&path).map_err(|e| {
             ModelError::invalid(&path, format!("not a tokenizer: {e}"), "restore the file")
         })?;
-        let settings: Value = std::fs::read_to_string(dir.join("tokenizer_config.json"))
-            .ok()
-            .and_then(|text| serde_json::from_str(&text).ok())
-            .unwrap_or(Value::Null);
-        let template = std::fs::read_to_string(dir.join("chat_template.jinja")).ok();
-        let template = template.or_else(|| settings["chat_template"].as_str().map(String::from));
-        let token = |key: &str| {
-            settings[key]
-                .as_str()
-                .or(settings[key]["content"].as_str())
-                .unwrap_or_default()
-                .to_string()
+        let files = TokenizerFiles::read(dir);
+        let templates = files.templates();
+        let special = |token: &tokenizers::AddedToken| token.special.then(|| token.content.clone());
+        let mut specials: Vec<String> = inner
+            .get_added_tokens_decoder()
+            .values()
+            .filter_map(special)
+            .collect();
+        // One may end like another; the longer is meant, and the order is always the same.
+        specials.sort_by(|left, right| right.len().cmp(&left.len()).then(left.cmp(right)));
+        let ends = TurnEnds {
+            specials,
+            stops: files
+                .eos_ids()
+                .into_iter()
+                .filter_map(|id| inner.id_to_token(id))
+                .chain(files.token("eos_token"))
+                .collect(),
         };
         Ok(Self {
-            has_generation_marks: template
-                .as_deref()
-                .is_some_and(|t| t.contains("endgeneration")),
-            template: template.map(|t| mark_generation(&t)),
+            template: (!templates.is_empty())
+                .then(|| ChatTemplate::compile(templates, files.tokens())),
+            bos: files.token("bos_token"),
+            eos: files.token("eos_token"),
             inner,
             path: dir.to_path_buf(),
-            bos: token("bos_token"),
-            eos: token("eos_token"),
+            ends,
         })
+    }
+
+    /// The same tokenizer with another moment for templates that write the date.
+    #[must_use]
+    pub fn at(mut self, clock: Clock) -> Self {
+        if let Some(Ok(template)) = &mut self.template {
+            template.set_clock(clock);
+        }
+        self
     }
 
     /// Number of tokens, added ones included.
@@ -98,7 +125,7 @@ impl Tokenizer {
 
     /// The end-of-turn token, if the tokenizer names one.
     pub fn eos_token(&self) -> Option<u32> {
-        self.inner.token_to_id(&self.eos)
+        self.inner.token_to_id(self.eos.as_deref()?)
     }
 
     /// Checks that every token has a row in a model's embedding.
@@ -145,42 +172,95 @@ impl Tokenizer {
             .map_err(|e| self.failed(&e.to_string()))
     }
 
+    /// Text of one token, special ones included.
+    pub fn token_text(&self, token: u32) -> String {
+        self.inner.decode(&[token], false).unwrap_or_default()
+    }
+
+    /// Renders messages of plain text by the chat template.
+    ///
+    /// # Errors
+    /// As [`Tokenizer::render_conversation`].
+    pub fn render(&self, messages: &[ChatMessage], add_generation_prompt: bool) -> Result<String> {
+        self.render_conversation(&messages.into(), add_generation_prompt)
+    }
+
     /// Renders a conversation by the chat template.
     ///
     /// # Errors
-    /// When there is no template or it refuses the messages.
-    pub fn render(&self, messages: &[ChatMessage], add_generation_prompt: bool) -> Result<String> {
-        Ok(self
-            .render_marked(messages, add_generation_prompt)?
-            .replace([OPEN, CLOSE], ""))
+    /// When there is no template or it refuses the conversation.
+    pub fn render_conversation(
+        &self,
+        conversation: &Conversation,
+        add_generation_prompt: bool,
+    ) -> Result<String> {
+        let (text, _) = self
+            .template()?
+            .render(conversation, add_generation_prompt)
+            .map_err(|fault| self.template_failed(&fault))?;
+        Ok(text)
     }
 
-    /// Tokens of a prompt, ready for the assistant's answer.
+    /// Tokens of a prompt, ready for the assistant's answer. The template writes the token that
+    /// opens a text, if the model has one; none is added.
     ///
     /// # Errors
-    /// As [`Tokenizer::render`].
+    /// As [`Tokenizer::render_conversation`].
     pub fn encode_prompt(&self, messages: &[ChatMessage]) -> Result<Vec<u32>> {
-        self.encode(&self.render(messages, true)?)
+        self.encode_conversation_prompt(&messages.into())
     }
 
-    /// Tokens of a conversation, with the assistant's marked: by the template's `generation`
-    /// blocks, or, without them, by rendering the conversation turn by turn.
+    /// As [`Tokenizer::encode_prompt`], with tools and all that messages may carry.
     ///
     /// # Errors
-    /// When the template fails or is not incremental (a turn changes what came before it).
+    /// As [`Tokenizer::render_conversation`].
+    pub fn encode_conversation_prompt(&self, conversation: &Conversation) -> Result<Vec<u32>> {
+        self.encode(&self.render_conversation(conversation, true)?)
+    }
+
+    /// Tokens of messages of plain text, with the assistant's marked.
+    ///
+    /// # Errors
+    /// As [`Tokenizer::encode_conversation`], and when the template writes earlier turns
+    /// differently once later ones follow, so that no single text holds all turns.
     pub fn encode_chat(&self, messages: &[ChatMessage]) -> Result<Encoded> {
-        let (text, spans) = match self.has_generation_marks {
-            true => take_marks(&self.render_marked(messages, false)?),
-            false => self.incremental_spans(messages)?,
-        };
+        let mut encoded = self.encode_conversation(&messages.into())?;
+        match (encoded.pop(), encoded.is_empty()) {
+            (Some(only), true) => Ok(only),
+            _ => Err(self.failed(
+                "the chat template writes earlier turns differently once later ones follow",
+            )),
+        }
+    }
+
+    /// Tokens of a conversation with the assistant's marked, each learned turn in one of the
+    /// texts: all in one where the template allows it, else those that it writes differently
+    /// once later turns follow in texts of their own, which end with them.
+    ///
+    /// # Errors
+    /// When the template fails, or a turn does not begin as the prompt for it ends.
+    pub fn encode_conversation(&self, conversation: &Conversation) -> Result<Vec<Encoded>> {
+        render_turns(self.template()?, &self.ends, conversation)
+            .map_err(|fault| match fault {
+                SpanFault::Template(fault) => self.template_failed(&fault),
+                SpanFault::NotIncremental { turn } => self.not_incremental(turn),
+            })?
+            .iter()
+            .map(|rendered| self.encode_rendered(rendered))
+            .collect()
+    }
+
+    fn encode_rendered(&self, rendered: &Rendered) -> Result<Encoded> {
         let encoding = self
             .inner
-            .encode(text.as_str(), false)
+            .encode(rendered.text.as_str(), false)
             .map_err(|e| self.failed(&e.to_string()))?;
-        let inside = |range: &(usize, usize)| {
-            spans
-                .iter()
-                .any(|span| range.0 < span.end && range.1 > span.start)
+        let inside = |&(from, to): &(usize, usize)| {
+            rendered.spans.iter().any(|span| match from == to {
+                // Some tokenizers leave white space out of a token's place.
+                true => span.start < from && from <= span.end,
+                false => from < span.end && to > span.start,
+            })
         };
         Ok(Encoded {
             tokens: encoding.get_ids().to_vec(),
@@ -188,59 +268,131 @@ impl Tokenizer {
         })
     }
 
-    fn incremental_spans(&self, messages: &[ChatMessage]) -> Result<(String, Vec<Range<usize>>)> {
-        let whole = self.render(messages, false)?;
-        let mut spans = Vec::new();
-        for (i, message) in messages
+    /// Tokens of a plain text, opened and closed as the model's texts are; all are learned.
+    ///
+    /// # Errors
+    /// When the tokenizer fails on the text.
+    pub fn encode_text(&self, text: &str) -> Result<Encoded> {
+        self.encode_completion("", text)
+    }
+
+    /// Tokens of a plain text of which only what follows `prompt` is learned, and the
+    /// end-of-text token that closes it. No chat template is involved.
+    ///
+    /// # Errors
+    /// When the tokenizer fails on the text.
+    pub fn encode_completion(&self, prompt: &str, completion: &str) -> Result<Encoded> {
+        let encoding = self
+            .inner
+            .encode(format!("{prompt}{completion}"), true)
+            .map_err(|e| self.failed(&e.to_string()))?;
+        let mut tokens = encoding.get_ids().to_vec();
+        let mut learned = self.learned(&encoding, prompt.len());
+        // A text may bring the token that opens it along; one is enough.
+        let bos = self
+            .bos
+            .as_deref()
+            .and_then(|bos| self.inner.token_to_id(bos));
+        if bos.is_some() && tokens.len() > 1 && tokens[..2].iter().all(|&t| Some(t) == bos) {
+            tokens.remove(0);
+            learned.remove(0);
+        }
+        if let Some(eos) = self.eos_token()
+            && tokens.last() != Some(&eos)
+        {
+            tokens.push(eos);
+            learned.push(true);
+        }
+        Ok(Encoded {
+            tokens,
+            assistant: learned,
+        })
+    }
+
+    /// Which tokens lie behind the first `start` bytes, those that close the text included.
+    fn learned(&self, encoding: &Encoding, start: usize) -> Vec<bool> {
+        let added = encoding.get_special_tokens_mask();
+        let mut behind = start == 0;
+        encoding
+            .get_offsets()
             .iter()
-            .enumerate()
-            .filter(|(_, m)| m.role == "assistant")
-        {
-            let before = self.render(&messages[..i], true)?;
-            let through = self.render(&messages[..=i], false)?;
-            if !through.starts_with(&before) || !whole.starts_with(through.trim_end()) {
-                return Err(self.failed(&format!(
-                    "the chat template is not incremental at turn {i} (`{}`)",
-                    message.role
-                )));
-            }
-            spans.push(before.len()..self.end_of_turn(&through, before.len()));
-        }
-        Ok((whole, spans))
+            .zip(added)
+            .map(|(&(_, to), &added)| {
+                // What the tokenizer adds has no place in the text; it goes with what is before.
+                behind |= added == 0 && to > start;
+                behind
+            })
+            .collect()
     }
 
-    /// Where a turn that begins at `start` ends: behind its end-of-turn token, if it has one.
-    fn end_of_turn(&self, text: &str, start: usize) -> usize {
-        match (!self.eos.is_empty())
-            .then(|| text[start..].rfind(&self.eos))
-            .flatten()
-        {
-            Some(at) => start + at + self.eos.len(),
-            None => text.trim_end().len().max(start),
-        }
+    /// Whether the last learned token, white space aside, is one that ends a turn.
+    pub fn ends_turn(&self, encoded: &Encoded) -> bool {
+        let learned = encoded.tokens.iter().zip(&encoded.assistant);
+        let last = learned
+            .filter(|(_, learned)| **learned)
+            .map(|(token, _)| *token)
+            .rev()
+            .find(|&token| self.is_end(token) || !self.token_text(token).trim().is_empty());
+        last.is_some_and(|token| self.is_end(token))
     }
 
-    fn render_marked(
-        &self,
-        messages: &[ChatMessage],
-        add_generation_prompt: bool,
-    ) -> Result<String> {
-        let template = self.template.as_ref().ok_or_else(|| {
-            ModelError::invalid(
+    fn is_end(&self, token: u32) -> bool {
+        self.inner.id_to_token(token).is_some_and(|text| {
+            self.ends.stops.contains(&text) || self.ends.specials.contains(&text)
+        })
+    }
+
+    fn template(&self) -> Result<&ChatTemplate> {
+        match &self.template {
+            Some(Ok(template)) => Ok(template),
+            Some(Err(problem)) => Err(ModelError::invalid(
+                &self.path,
+                format!("the model's chat template cannot be used: {problem}"),
+                "check `chat_template.jinja` against its origin",
+            )),
+            None => Err(ModelError::invalid(
                 &self.path,
                 "the model has no chat template",
                 "add `chat_template.jinja` to the model's folder",
-            )
-        })?;
-        let environment = environment();
-        let values = context! { messages, add_generation_prompt, bos_token => self.bos, eos_token => self.eos };
-        environment.render_str(template, values).map_err(|e| {
-            ModelError::invalid(
-                &self.path.join("chat_template.jinja"),
-                format!("the chat template failed: {e}"),
+            )),
+        }
+    }
+
+    fn template_failed(&self, fault: &TemplateFault) -> ModelError {
+        let path = self.path.join("chat_template.jinja");
+        match fault {
+            TemplateFault::Refused(words) => ModelError::invalid(
+                &path,
+                format!("the model's chat template refuses the conversation: {words}"),
+                "change the roles or their order as it asks; where it takes no system message, \
+                 put the instructions before the first question",
+            ),
+            TemplateFault::Failed(words) => ModelError::invalid(
+                &path,
+                format!("the chat template failed: {words}"),
                 "check the roles and their order",
-            )
-        })
+            ),
+        }
+    }
+
+    fn not_incremental(&self, turn: usize) -> ModelError {
+        let path = self.path.join("chat_template.jinja");
+        match turn {
+            0 => ModelError::invalid(
+                &path,
+                "the conversation begins with the assistant, so nothing prompts its first turn",
+                "begin it with a user's or a system message",
+            ),
+            _ => ModelError::invalid(
+                &path,
+                format!(
+                    "turn {} is written by the template in another way than the prompt for it begins, \
+                     so what the assistant says in it cannot be told",
+                    turn + 1
+                ),
+                "give the model a template with `{% generation %}` blocks around the assistant's turns",
+            ),
+        }
     }
 
     fn failed(&self, problem: &str) -> ModelError {
@@ -249,87 +401,5 @@ impl Tokenizer {
             problem,
             "check the tokenizer's files against their origin",
         )
-    }
-}
-
-/// Jinja as transformers sets it up for chat templates.
-fn environment() -> Environment<'static> {
-    let mut environment = Environment::new();
-    environment.set_trim_blocks(true);
-    environment.set_lstrip_blocks(true);
-    environment.set_fuel(Some(5_000_000));
-    environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
-    environment.add_function(
-        "raise_exception",
-        |message: String| -> std::result::Result<JinjaValue, minijinja::Error> {
-            Err(minijinja::Error::new(ErrorKind::InvalidOperation, message))
-        },
-    );
-    environment
-}
-
-/// Replaces the `generation` block, which only transformers knows, by marks in the output.
-fn mark_generation(template: &str) -> String {
-    let mut out = String::new();
-    let mut rest = template;
-    while let Some(start) = rest.find("{%") {
-        let Some(length) = rest[start..].find("%}") else {
-            break;
-        };
-        let tag = &rest[start + 2..start + length];
-        out.push_str(&rest[..start]);
-        let mark = match tag.trim_matches(['-', '+']).trim() {
-            "generation" => Some(OPEN),
-            "endgeneration" => Some(CLOSE),
-            _ => None,
-        };
-        match mark {
-            // An expression keeps the whitespace control of the tag it stands for.
-            Some(mark) => {
-                let (left, right) = (
-                    if tag.starts_with('-') { "-" } else { "" },
-                    if tag.ends_with('-') { "-" } else { "" },
-                );
-                out.push_str(&format!("{{{{{left} '{mark}' {right}}}}}"));
-            }
-            None => out.push_str(&rest[start..start + length + 2]),
-        }
-        rest = &rest[start + length + 2..];
-    }
-    out.push_str(rest);
-    out
-}
-
-/// Takes the marks out of a rendered text; returns what they enclosed, in bytes.
-fn take_marks(text: &str) -> (String, Vec<Range<usize>>) {
-    let (mut out, mut spans, mut open) = (String::with_capacity(text.len()), Vec::new(), None);
-    for c in text.chars() {
-        match c {
-            OPEN => open = Some(out.len()),
-            CLOSE => spans.extend(open.take().map(|start| start..out.len())),
-            _ => out.push(c),
-        }
-    }
-    (out, spans)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn generation_blocks_become_marks_with_their_whitespace_control() {
-        let marked =
-            mark_generation("a {%- generation -%} b {% endgeneration %}{% if x %}c{% endif %}");
-        assert_eq!(
-            marked,
-            format!("a {{{{- '{OPEN}' -}}}} b {{{{ '{CLOSE}' }}}}{{% if x %}}c{{% endif %}}")
-        );
-    }
-
-    #[test]
-    fn marks_are_taken_out() {
-        let (text, spans) = take_marks(&format!("ü{OPEN}ab{CLOSE}c{OPEN}{CLOSE}"));
-        assert_eq!((text.as_str(), spans), ("üabc", vec![2..4, 5..5]));
     }
 }

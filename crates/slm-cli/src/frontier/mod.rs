@@ -1,7 +1,7 @@
 //! A frontier model behind an OpenAI-compatible endpoint, as a baseline.
 //!
-//! The only room of the project that opens a connection. Does not know what its
-//! answers are used for.
+//! Opens connections only when a recipe names an endpoint. Does not know what its answers
+//! are used for.
 
 mod cache;
 mod client;

@@ -12,7 +12,7 @@ pub use sections::{
     Baseline, Corpus, Create, Data, Evaluate, Import, Quantize, Split, Synthesize, System,
     Taxonomy, Width,
 };
-pub use training::{Method, Optimizer, Schedule, TargetModules, Train};
+pub use training::{Method, Optimizer, OverLong, Schedule, TargetModules, Train};
 
 use serde::{Deserialize, Serialize};
 

@@ -14,7 +14,7 @@ pub struct Taxonomy {
     pub paths: Vec<PathBuf>,
 }
 
-/// Rows made elsewhere: a public set to import, or files in the messages format.
+/// Rows made elsewhere: a public set to import, or files of rows.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Data {
@@ -24,6 +24,11 @@ pub struct Data {
     /// The local copy of the set to import.
     #[serde(default)]
     pub from: Option<PathBuf>,
+    /// How the rows of the files below are written: `messages`, `sharegpt`,
+    /// `prompt-completion`, `raw-prompt-completion`, `alpaca` or `text`; each file's first row
+    /// tells it where this is not given.
+    #[serde(default)]
+    pub format: Option<slm_data::Format>,
     /// JSONL files to train on, where nothing is imported.
     #[serde(default)]
     pub train: Vec<PathBuf>,

@@ -44,6 +44,18 @@ pub enum Optimizer {
     Lion,
 }
 
+/// What becomes of rows that are longer than `max_length`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OverLong {
+    /// Training does not begin.
+    Refuse,
+    /// They are left out.
+    Drop,
+    /// They are cut into parts that fit; parts without anything to learn are left out.
+    Split,
+}
+
 /// The linear layers that get adapters.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
@@ -92,6 +104,10 @@ pub struct Train {
     pub epochs: u64,
     /// Most optimizer steps, should the epochs have more.
     pub max_steps: Option<u64>,
+    /// Longest row, in tokens; the model's context where this is not given.
+    pub max_length: Option<usize>,
+    /// What becomes of longer rows: `refuse`, `drop` or `split`.
+    pub over_long: OverLong,
     /// Tokens of a packed batch, at most.
     pub batch_tokens: usize,
     /// Batches whose gradients make one step; each learned token weighs the same in it.
@@ -139,6 +155,8 @@ impl Default for Train {
             warmup_ratio: 0.05,
             epochs: 2,
             max_steps: None,
+            max_length: None,
+            over_long: OverLong::Refuse,
             batch_tokens: 2048,
             gradient_accumulation_steps: 1,
             gradient_checkpointing: false,

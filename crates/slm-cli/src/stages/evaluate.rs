@@ -49,6 +49,8 @@ pub struct Exam<'a> {
     pub train: Vec<PathBuf>,
     /// The leaves of the rows, for their schemas.
     pub leaves: Option<PathBuf>,
+    /// How the rows are written, where the recipe says it.
+    pub format: Option<slm_data::Format>,
     /// The models by what they are, in the report's order.
     pub models: Vec<(System, PathBuf)>,
     /// The frontier model, if there is one.

@@ -3,6 +3,7 @@
 //! Resumes from its own checkpoints in the partial run folder. Does not know the
 //! training loop; that is slm-train's.
 
+pub mod encode;
 mod observer;
 mod preferences;
 mod source;
@@ -29,6 +30,7 @@ use crate::recipe::{Corpus, Create, Method, Optimizer, Schedule, TargetModules, 
 use crate::stages::create;
 use crate::terminal::bytes;
 use crate::workspace::{Input, Stage, hash_bytes, hash_path, run_stage};
+use encode::Encoder;
 use observer::Shown;
 use source::Endless;
 
@@ -50,6 +52,8 @@ pub enum Lessons<'a> {
         validation: Vec<PathBuf>,
         /// Beginnings of the paths of the leaves whose rows are learned; all where there are none.
         leaves: &'a [String],
+        /// How they are written, where the recipe says it.
+        format: Option<slm_data::Format>,
     },
     /// The project's own corpus.
     Corpus(&'a Corpus),
@@ -100,9 +104,9 @@ pub fn train(context: &Context, job: &Job) -> Result<PathBuf> {
 
 fn stage(context: &Context, job: &Job) -> Stage {
     let inputs = inputs(job).into_iter();
-    let (corpus, leaves) = match &job.lessons {
-        Lessons::Corpus(corpus) => (Some(corpus), None),
-        Lessons::Rows { leaves, .. } => (None, Some(leaves)),
+    let (corpus, leaves, format) = match &job.lessons {
+        Lessons::Corpus(corpus) => (Some(corpus), None, &None),
+        Lessons::Rows { leaves, format, .. } => (None, Some(leaves), format),
     };
     let create = match &job.start {
         Start::New(create, _) => Some(create),
@@ -118,6 +122,7 @@ fn stage(context: &Context, job: &Job) -> Stage {
             "create": create,
             "corpus": corpus,
             "leaves": leaves,
+            "format": format,
             "seed": job.seed,
             "device": context.device.to_string(),
         }),
@@ -142,7 +147,7 @@ fn inputs<'a>(job: &'a Job) -> Vec<(&'static str, &'a Path)> {
 
 fn work(context: &Context, job: &Job, folder: &Path) -> Result<()> {
     let home = job.start.folder();
-    let tokenizer = Tokenizer::load(home)?;
+    let tokenizer = Tokenizer::load(home)?.at(encode::DAY);
     let config = match &job.start {
         Start::From(folder) => ModelConfig::load(folder)?,
         Start::New(create, _) => create::config(create, &tokenizer)?,
@@ -152,7 +157,7 @@ fn work(context: &Context, job: &Job, folder: &Path) -> Result<()> {
         Some(folder) => Some((folder, teacher_config(job, folder)?)),
         None => None,
     };
-    let lessons = lessons(job, tokenizer, &config)?;
+    let lessons = lessons(context, job, tokenizer, &config)?;
     let settings = settings(job, &config, lessons.epoch_steps)?;
     settings.check()?;
     if let Some(adapter) = settings.method.adapter() {
@@ -251,9 +256,14 @@ struct Prepared {
     largest_batch: usize,
 }
 
-fn lessons(job: &Job, tokenizer: Tokenizer, config: &ModelConfig) -> Result<Prepared> {
+fn lessons(
+    context: &Context,
+    job: &Job,
+    tokenizer: Tokenizer,
+    config: &ModelConfig,
+) -> Result<Prepared> {
     let train = job.settings;
-    let (files, watched, leaves) = match &job.lessons {
+    let (files, watched, leaves, format) = match &job.lessons {
         Lessons::Corpus(corpus) => {
             let endless = Endless::new(tokenizer, job.seed, corpus.renamed)?;
             return Ok(Prepared {
@@ -267,26 +277,33 @@ fn lessons(job: &Job, tokenizer: Tokenizer, config: &ModelConfig) -> Result<Prep
             train,
             validation,
             leaves,
-        } => (train, validation, *leaves),
+            format,
+        } => (train, validation, *leaves, *format),
     };
-    let context = config.max_position_embeddings;
-    let read = |files: &[PathBuf], leaves: &[String]| match train.dpo {
+    let longest = config.max_position_embeddings;
+    let encoder = Encoder {
+        tokenizer: &tokenizer,
+        format,
+        limit: encode::limit(train.max_length, longest)?,
+        over_long: train.over_long,
+    };
+    let read = |label: &str, files: &[PathBuf], leaves: &[String]| match train.dpo {
         Some(_) => {
             let pairs = files
                 .iter()
-                .map(|file| preferences::read_pairs(file, &tokenizer, context));
+                .map(|file| preferences::read_pairs(file, &tokenizer, encoder.limit));
             Ok(pairs.collect::<Result<Vec<_>>>()?.concat())
         }
-        None => source::encode_all(files, &tokenizer, context, leaves),
+        None => encoder.encode_all(label, files, leaves, &context.terminal),
     };
-    let (rows, origins) = read(files, leaves)?.into_iter().unzip();
-    let validation = read(watched, &[])?.into_iter().map(|(example, _)| example);
-    let mut dataset = Dataset::new(rows, train.epochs, job.seed, context)?.with_origins(origins);
+    let (rows, origins) = read("train", files, leaves)?.into_iter().unzip();
+    let validation = read("validation", watched, &[])?.into_iter();
+    let mut dataset = Dataset::new(rows, train.epochs, job.seed, longest)?.with_origins(origins);
     if train.dpo.is_some() {
         dataset = dataset.in_pairs()?;
     }
     Ok(Prepared {
-        validation: validation.collect(),
+        validation: validation.map(|(example, _)| example).collect(),
         epoch_steps: Some(dataset.steps(train.batch_tokens, train.gradient_accumulation_steps)?),
         largest_batch: dataset.largest_batch(train.batch_tokens),
         source: Box::new(dataset),

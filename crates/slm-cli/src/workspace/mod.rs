@@ -13,7 +13,6 @@ pub use manifest::{MANIFEST_FILE, Manifest};
 pub use stage::{Input, Stage, run_stage};
 
 use std::fs;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
@@ -85,8 +84,13 @@ impl Workspace {
         let path = Path::new(name_or_path);
         let named = self.artefact(Kind::Models, name_or_path);
         let shipped = Path::new("workspace/models").join(name_or_path);
+        let plain = path
+            .components()
+            .all(|part| matches!(part, std::path::Component::Normal(_)));
         let candidates = match path.components().count() {
-            1 => vec![named, shipped, path.to_owned()],
+            1 if plain => vec![named, shipped, path.to_owned()],
+            // A model of an owner, as it was pulled; a path that is there goes before it.
+            2 if plain => vec![path.to_owned(), named],
             _ => vec![path.to_owned()],
         };
         if let Some(found) = candidates.iter().find(|folder| folder.is_dir()) {
@@ -127,18 +131,7 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
     {
         create_folder(folder)?;
     }
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(format!(".{}.tmp", std::process::id()));
-    let temporary = path.with_file_name(name);
-    let written = fs::File::create(&temporary).and_then(|mut file| {
-        file.write_all(bytes)?;
-        file.sync_all()
-    });
-    if let Err(error) = written.and_then(|()| fs::rename(&temporary, path)) {
-        fs::remove_file(&temporary).ok();
-        return Err(Failure::io("write", path, &error).into());
-    }
-    Ok(())
+    slm_files::write(path, bytes).map_err(|error| Failure::io("write", path, &error).into())
 }
 
 #[cfg(test)]

@@ -3,6 +3,8 @@
 //!
 //! Does not know averages; see `tally`.
 
+use std::collections::HashMap;
+
 use super::{Sample, Score, Tally};
 use crate::answer::Content;
 use crate::rows::text_of;
@@ -12,6 +14,11 @@ use crate::task::{OutputType, Task};
 /// The declared classes; when nothing declares any, the targets' own, sorted.
 pub fn classes(task: &Task, samples: &[Sample]) -> Vec<String> {
     let mut classes = task.output.labels.clone();
+    for label in samples.iter().flat_map(|sample| &sample.row.labels) {
+        if !classes.contains(label) {
+            classes.push(label.clone());
+        }
+    }
     if let Some(pointer) = &task.label_field {
         let own = samples
             .iter()
@@ -42,8 +49,16 @@ pub fn classes(task: &Task, samples: &[Sample]) -> Vec<String> {
 
 /// The label that a right answer has, when the row has one.
 pub fn target_label(task: &Task, sample: &Sample) -> Option<String> {
-    match (sample.kind, &task.label_field) {
-        (OutputType::Label, _) => Some(sample.row.target_text()),
+    match sample.kind {
+        OutputType::Label => target_at(sample, None),
+        _ => target_at(sample, Some(task.label_field.as_deref()?)),
+    }
+}
+
+/// The label that a right answer has under a JSON pointer, or as a whole.
+pub fn target_at(sample: &Sample, pointer: Option<&str>) -> Option<String> {
+    match (sample.kind, pointer) {
+        (OutputType::Label, None) => Some(sample.row.target_text()),
         (OutputType::Json, Some(pointer)) => sample
             .target
             .pointer(pointer)
@@ -53,26 +68,28 @@ pub fn target_label(task: &Task, sample: &Sample) -> Option<String> {
     }
 }
 
-/// The label that the answer has, when it has one.
-pub fn answered_label(task: &Task, sample: &Sample) -> Option<String> {
-    match (&sample.answer.content, &task.label_field) {
-        (Content::Label(label), _) => Some(label.clone()),
+/// The label that the answer has under a JSON pointer, or as a whole.
+pub fn answered_at(sample: &Sample, pointer: Option<&str>) -> Option<String> {
+    match (&sample.answer.content, pointer) {
+        (Content::Label(label), None) => Some(label.clone()),
         (Content::Json(value), Some(pointer)) => value.pointer(pointer).map(text_of),
         _ => None,
     }
 }
 
-/// Target and predicted class of every sample that has a target label.
+/// Target and predicted class of every sample that has a target label: a label task's own, or
+/// the one under the task's label field.
 pub fn tally(task: &Task, samples: &[Sample], score: Score) -> Tally {
     let classes = classes(task, samples);
-    let limit = usize::from(u16::MAX) - 1;
-    let index = |label: &str| classes.iter().take(limit).position(|known| known == label);
+    let index = index_of(&classes);
     let pairs = samples
         .iter()
         .map(|sample| {
-            let target = index(&target_label(task, sample)?)?;
-            let predicted = answered_label(task, sample).and_then(|label| index(&label));
-            Some((target as u16, predicted.unwrap_or(classes.len()) as u16))
+            let field = match sample.kind {
+                OutputType::Label => None,
+                _ => Some(task.label_field.as_deref()?),
+            };
+            pair(sample, field, &index, classes.len())
         })
         .collect();
     Tally::Labels {
@@ -80,6 +97,44 @@ pub fn tally(task: &Task, samples: &[Sample], score: Score) -> Tally {
         classes: classes.len(),
         score,
     }
+}
+
+/// Target and predicted class, among given ones, of every sample that has a target label under
+/// a JSON pointer, or as a whole.
+pub fn pairs<'a>(
+    samples: impl Iterator<Item = &'a Sample<'a>>,
+    pointer: Option<&str>,
+    classes: &[String],
+    score: Score,
+) -> Tally {
+    let index = index_of(classes);
+    Tally::Labels {
+        pairs: samples
+            .map(|sample| pair(sample, pointer, &index, classes.len()))
+            .collect(),
+        classes: classes.len(),
+        score,
+    }
+}
+
+fn index_of(classes: &[String]) -> HashMap<&str, usize> {
+    let limit = usize::from(u16::MAX) - 1;
+    let numbered = classes.iter().take(limit).enumerate();
+    numbered
+        .map(|(index, label)| (label.as_str(), index))
+        .collect()
+}
+
+fn pair(
+    sample: &Sample,
+    pointer: Option<&str>,
+    index: &HashMap<&str, usize>,
+    invalid: usize,
+) -> Option<(u16, u16)> {
+    let target = index.get(target_at(sample, pointer)?.as_str())?;
+    let answered = answered_at(sample, pointer);
+    let predicted = answered.and_then(|label| index.get(label.as_str()).copied());
+    Some((*target as u16, predicted.unwrap_or(invalid) as u16))
 }
 
 #[cfg(test)]

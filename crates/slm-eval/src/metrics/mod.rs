@@ -9,6 +9,7 @@ pub mod field;
 pub mod label;
 pub mod normalize;
 pub mod slot;
+pub mod tag_labels;
 pub mod token_f1;
 pub mod validity;
 
@@ -112,6 +113,16 @@ impl Metric {
             .iter()
             .find(|(metric, _)| *metric == self)
             .map_or("", |(_, name)| name)
+    }
+
+    /// What a label metric makes of its counts; none for other metrics.
+    pub fn label_score(self) -> Option<Score> {
+        match self {
+            Self::LabelMicroF1 => Some(Score::MicroF1),
+            Self::LabelMacroF1 => Some(Score::MacroF1),
+            Self::LabelWeightedF1 => Some(Score::WeightedF1),
+            _ => None,
+        }
     }
 
     /// What is measured when a task does not say: for each output type among the

@@ -85,6 +85,15 @@ impl Tally {
         }
     }
 
+    /// The same counts, made into another number.
+    #[must_use]
+    pub fn scored(mut self, wanted: Score) -> Self {
+        if let Self::Overlaps { score, .. } | Self::Labels { score, .. } = &mut self {
+            *score = wanted;
+        }
+        self
+    }
+
     /// How many samples the metric applies to.
     pub fn n(&self) -> usize {
         match self {

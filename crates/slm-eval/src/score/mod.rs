@@ -3,6 +3,7 @@
 //! Does not know where answers come from, nor how results are shown.
 
 mod compare;
+mod slices;
 
 use std::collections::BTreeMap;
 
@@ -21,9 +22,6 @@ use crate::task::{OutputType, Task};
 
 /// How many ids of each kind results list by name.
 const LISTED_IDS: usize = 100;
-
-/// Tags beyond the largest so many get no slice of their own.
-const MOST_SLICES: usize = 50;
 
 /// A system with its answers.
 #[derive(Debug, Clone, Default)]
@@ -73,25 +71,34 @@ pub fn score(task: &Task, rows: &[Row], systems: &[System], options: &Options) -
         .iter()
         .map(|row| row.target_value(row.kind(task)))
         .collect();
+    let names: Vec<String> = metrics.iter().map(|metric| metric.name().into()).collect();
+    let tags = slices::members(rows);
     let mut measured = Vec::new();
+    let mut sliced = Vec::new();
     let mut found = Vec::new();
     for system in systems {
         let samples = samples(task, rows, &targets, &system.predictions);
         let one = measure(task, &metrics, &samples);
+        sliced.push(slices::of_system(
+            task,
+            &metrics,
+            &one.tallies,
+            &samples,
+            &tags,
+        ));
         found.push(describe(task, system, &samples, &metrics));
         measured.push(one);
     }
     resample(&mut measured, rows.len(), options);
     for (system, one) in found.iter_mut().zip(&measured) {
-        system.metrics = values(&metrics, one);
+        system.metrics = values(&names, one);
     }
-    for (tag, parts) in slices(&metrics, &measured, rows, options) {
+    for (tag, parts) in slices::values_by_tag(&tags, sliced, options) {
         for (system, part) in found.iter_mut().zip(parts) {
             system.slices.insert(tag.clone(), part);
         }
     }
     let comparisons = compare::pairs(&metrics, systems, &measured);
-    let names: Vec<String> = metrics.iter().map(|metric| metric.name().into()).collect();
     let mut results = Results {
         task: task.name.clone(),
         description: task.description.clone(),
@@ -167,17 +174,17 @@ fn resample(measured: &mut [Measured], samples: usize, options: &Options) {
 }
 
 /// The value and interval of each metric that applies to any row.
-fn values(metrics: &[Metric], measured: &Measured) -> BTreeMap<String, MetricValue> {
+fn values(names: &[String], measured: &Measured) -> BTreeMap<String, MetricValue> {
     let tallies = measured.tallies.iter().zip(&measured.resampled);
-    metrics
+    names
         .iter()
         .zip(tallies)
-        .filter_map(|(metric, (tally, resampled))| {
+        .filter_map(|(name, (tally, resampled))| {
             let value = tally.value()?;
             let n = tally.n();
             let (low, high) = interval(tally, value, n, resampled);
             Some((
-                metric.name().to_string(),
+                name.clone(),
                 MetricValue {
                     value,
                     low,
@@ -301,44 +308,6 @@ fn labels(task: &Task, samples: &[Sample], metrics: &[Metric]) -> BTreeMap<Strin
     }
     let names = names.into_iter().chain(["(invalid)".to_string()]);
     scored(names.zip(counts).collect())
-}
-
-/// Every metric over the samples of each tag, with intervals of its own: the tags
-/// with the values of each system in order.
-fn slices(
-    metrics: &[Metric],
-    measured: &[Measured],
-    rows: &[Row],
-    options: &Options,
-) -> Vec<(String, Vec<BTreeMap<String, MetricValue>>)> {
-    let mut members: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
-    for (index, row) in rows.iter().enumerate() {
-        for tag in &row.tags {
-            members.entry(tag).or_default().push(index);
-        }
-    }
-    if members.len() > MOST_SLICES {
-        let mut sizes: Vec<usize> = members.values().map(Vec::len).collect();
-        sizes.sort_unstable_by(|a, b| b.cmp(a));
-        members.retain(|_, indices| indices.len() > sizes[MOST_SLICES]);
-    }
-    members
-        .into_iter()
-        .map(|(tag, indices)| {
-            let part = |whole: &Measured| Measured {
-                tallies: whole
-                    .tallies
-                    .iter()
-                    .map(|tally| tally.subset(&indices))
-                    .collect(),
-                ..Measured::default()
-            };
-            let mut parts: Vec<Measured> = measured.iter().map(part).collect();
-            resample(&mut parts, indices.len(), options);
-            let found = parts.iter().map(|part| values(metrics, part)).collect();
-            (tag.to_string(), found)
-        })
-        .collect()
 }
 
 fn notes(

@@ -163,6 +163,53 @@ fn tags_become_slices() {
 }
 
 #[test]
+fn every_leaf_of_a_mixed_task_has_its_own_label_figures() {
+    let mut task = Task::of_kind("mixed", OutputType::Json);
+    task.label_field = Some("/category".into());
+    task.metrics = vec![Metric::FieldF1, Metric::ExactNormalized];
+    let mut rows = rows(&[
+        json!({"category": "a"}),
+        json!({"category": "b"}),
+        json!({"intent": "x", "tone": "up"}),
+        json!({"intent": "y", "tone": "up"}),
+    ]);
+    for (index, row) in rows.iter_mut().enumerate() {
+        let (tag, schema) = match index < 2 {
+            true => (
+                "triage",
+                json!({"properties": {"category": {"enum": ["a", "b"]}}}),
+            ),
+            false => (
+                "route",
+                json!({"properties": {"intent": {"enum": ["x", "y"]}, "tone": {"enum": ["up", "down"]}}}),
+            ),
+        };
+        row.tags = vec![tag.into()];
+        row.schema = Some(schema);
+    }
+    let outputs = [
+        (0, "{\"category\":\"a\"}"),
+        (1, "{\"category\":\"a\"}"),
+        (2, "{\"intent\":\"x\",\"tone\":\"up\"}"),
+        (3, "{\"intent\":\"y\",\"tone\":\"up\"}"),
+    ];
+    let systems = [system("one", &rows, &outputs), system("none", &rows, &[])];
+    let results = score(&task, &rows, &systems, &Options::default());
+    let slices = &results.systems[0].slices;
+    // a: tp 1 fp 1, b: fn 1.
+    assert!((slices["triage"]["label_macro_f1"].value - 1.0 / 3.0).abs() < 1e-12);
+    assert_eq!(slices["triage"]["exact_normalized"].value, 0.5);
+    assert_eq!(slices["route"]["label_macro_f1 /intent"].value, 1.0);
+    // `down` is declared and never right.
+    assert_eq!(slices["route"]["label_macro_f1 /tone"].value, 0.5);
+    assert!(!slices["route"].contains_key("label_macro_f1"));
+    assert!(slices["route"]["label_macro_f1 /intent"].low < 1.0);
+    let none = &results.systems[1].slices["route"];
+    assert_eq!(none["label_macro_f1 /intent"].value, 0.0);
+    assert_eq!(none["field_f1"].value, 0.0);
+}
+
+#[test]
 fn no_systems_and_a_metric_without_samples_do_not_break() {
     let (mut task, rows) = label_task();
     task.metrics = vec![Metric::CallMatch, Metric::ExactRaw];

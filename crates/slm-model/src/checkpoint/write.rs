@@ -5,7 +5,6 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::Write;
 use std::path::Path;
 
 use half::bf16;
@@ -139,13 +138,7 @@ fn write_all<V: View>(path: &Path, views: Vec<(String, V)>) -> Result<()> {
 /// # Errors
 /// When the folder cannot be written or the disk is full; an older file is left whole.
 pub fn write_atomically(path: &Path, data: &[u8]) -> Result<()> {
-    replace(path, |temporary| {
-        let written = File::create(temporary).and_then(|mut file| {
-            file.write_all(data)?;
-            file.sync_all()
-        });
-        written.map_err(|e| ModelError::io("write", path, e))
-    })
+    slm_files::write(path, data).map_err(|e| ModelError::io("write", path, e))
 }
 
 fn replace(path: &Path, write: impl FnOnce(&Path) -> Result<()>) -> Result<()> {

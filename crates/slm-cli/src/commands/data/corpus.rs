@@ -80,10 +80,7 @@ fn sample(id: String, example: Example) -> Sample {
     sample.messages = example
         .messages
         .into_iter()
-        .map(|(from, content)| Message {
-            role: role(from),
-            content,
-        })
+        .map(|(from, content)| Message::new(role(from), content))
         .collect();
     sample
 }

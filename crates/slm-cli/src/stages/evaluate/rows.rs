@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use serde_json::Value;
-use slm_data::{EvalRow, Sample, to_eval_row};
+use slm_data::{EvalRow, Format, Sample, to_eval_row};
 use slm_eval::{OutputType, Row, Task};
 use slm_taxonomy::{Leaf, Output};
 
@@ -63,7 +63,10 @@ impl Shapes {
                 row["schema"] = schema.clone();
                 OutputType::Json
             }
-            Output::Label { .. } => OutputType::Label,
+            Output::Label { labels } => {
+                row["labels"] = labels.clone().into();
+                OutputType::Label
+            }
             Output::Calls { .. } => OutputType::Calls,
             Output::Text => OutputType::Text,
         };
@@ -78,7 +81,7 @@ impl Shapes {
 /// A file cannot be read, or a row's answer is not of its leaf's type.
 pub fn write(exam: &Exam, task: &Task, path: &Path) -> Result<()> {
     let shapes = Shapes::of(exam, task)?;
-    let samples = spread(read(&exam.test)?, exam.settings.rows);
+    let samples = spread(read(&exam.test, exam.format)?, exam.settings.rows);
     let rows = samples
         .iter()
         .map(|sample| shapes.row(sample))
@@ -93,7 +96,7 @@ pub fn write(exam: &Exam, task: &Task, path: &Path) -> Result<()> {
 /// As for [`write`].
 pub fn training(exam: &Exam, task: &Task) -> Result<Vec<Row>> {
     let shapes = Shapes::of(exam, task)?;
-    read(&exam.train)?
+    read(&exam.train, exam.format)?
         .iter()
         .map(|sample| {
             let row = to_eval_row(sample, shapes.shape(sample)).map_err(Failure::new)?;
@@ -108,10 +111,10 @@ pub fn training(exam: &Exam, task: &Task) -> Result<Vec<Row>> {
         .collect()
 }
 
-fn read(files: &[PathBuf]) -> Result<Vec<Sample>> {
+fn read(files: &[PathBuf], format: Option<Format>) -> Result<Vec<Sample>> {
     let mut samples = Vec::new();
     for file in files {
-        samples.extend(slm_data::read_all(file)?);
+        samples.extend(slm_data::read_all_as(file, format)?);
     }
     Ok(samples)
 }

@@ -1,90 +1,10 @@
-//! Rows and the corpus as examples in tokens.
+//! The project's own corpus as examples in tokens.
 //!
-//! Does not know batches.
+//! Does not know batches; rows of files are `encode`'s.
 
-use std::path::{Path, PathBuf};
-
-use anyhow::Result;
 use slm_data::corpus::{self, Family};
-use slm_data::{Role, Sample, SampleReader};
 use slm_model::{ChatMessage, Tokenizer};
 use slm_train::{Example, Renaming, Source};
-
-use crate::failure::Failure;
-
-/// The rows of all files as examples, with where they came from; only those of some leaves where
-/// any are named.
-///
-/// # Errors
-/// A row cannot be read, carries no assistant text, or is longer than the model's
-/// context; the file and its place are named. No row is of the leaves named.
-pub fn encode_all(
-    files: &[PathBuf],
-    tokenizer: &Tokenizer,
-    context: usize,
-    leaves: &[String],
-) -> Result<Vec<(Example, String)>> {
-    let mut examples = Vec::new();
-    for file in files {
-        for sample in SampleReader::open(file)? {
-            let sample = sample?;
-            if is_of(&sample, leaves) {
-                let origin = format!("{}: row `{}`", file.display(), sample.id);
-                examples.push((encode(file, &sample, tokenizer, context)?, origin));
-            }
-        }
-    }
-    if examples.is_empty() && !leaves.is_empty() {
-        return Err(
-            Failure::new(format!("no row is of a leaf below {}", leaves.join(" or ")))
-                .hint("`leaves` are beginnings of paths such as `knowledge`; `slm data inspect` shows the leaf of each row")
-                .into(),
-        );
-    }
-    Ok(examples)
-}
-
-/// Whether a row is of a leaf below one of these paths; any row is, where there are none.
-fn is_of(sample: &Sample, leaves: &[String]) -> bool {
-    let below = |leaf: &str, path: &String| {
-        let rest = leaf.strip_prefix(path.trim_end_matches('/'));
-        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-    };
-    let leaf = sample.leaf().unwrap_or_default();
-    leaves.is_empty() || leaves.iter().any(|path| below(leaf, path))
-}
-
-fn encode(file: &Path, sample: &Sample, tokenizer: &Tokenizer, context: usize) -> Result<Example> {
-    let messages: Vec<ChatMessage> = sample
-        .messages
-        .iter()
-        .map(|message| ChatMessage {
-            role: role_name(message.role).to_owned(),
-            content: message.content.clone(),
-        })
-        .collect();
-    let example: Example = tokenizer.encode_chat(&messages)?.into();
-    let length = example.tokens.len();
-    if length > context {
-        return Err(Failure::new(format!(
-            "{}: row `{}` has {length} tokens, the model's context is {context}",
-            file.display(),
-            sample.id
-        ))
-        .hint("shorten or drop long rows before training")
-        .into());
-    }
-    Ok(example)
-}
-
-fn role_name(role: Role) -> &'static str {
-    match role {
-        Role::System => "system",
-        Role::User => "user",
-        Role::Assistant => "assistant",
-        Role::Tool => "tool",
-    }
-}
 
 /// The project's own corpus, which never ends.
 pub struct Endless {

@@ -2,7 +2,7 @@
 //!
 //! Does not know samples.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{metric_name, section, table};
 use crate::report::escape;
@@ -100,25 +100,59 @@ fn heat_cell(score: FieldScore) -> String {
     )
 }
 
-/// The first metric by tag, published parts beside ours.
+/// Metrics that are shown by tag beside the first one.
+const BY_TAG: [&str; 3] = ["field_f1", "exact_normalized", "label_macro_f1"];
+
+/// The first metric and the most telling others by tag, published parts beside ours.
 pub(crate) fn slices(results: &Results) -> String {
     let tags: BTreeSet<&String> = results
         .systems
         .iter()
         .flat_map(|system| system.slices.keys())
         .collect();
-    let Some(metric) = results.metrics.first().filter(|_| !tags.is_empty()) else {
-        return String::new();
-    };
+    let tables: String = shown_by_tag(results)
+        .iter()
+        .map(|metric| slice_table(results, &tags, metric))
+        .collect();
+    if tables.is_empty() {
+        return tables;
+    }
+    let remark = "<p class=\"aside\">Label F1 is taken over the labels of each tag\u{2019}s own samples, \
+                  for each label field by itself where there are several.</p>";
+    section("slices", "By tag", &format!("{tables}{remark}"))
+}
+
+/// The names of what is shown: the first metric, then the others and their fields.
+fn shown_by_tag(results: &Results) -> Vec<String> {
+    let slices = results
+        .systems
+        .iter()
+        .flat_map(|system| system.slices.values());
+    let measured: BTreeSet<&String> = slices.flat_map(|part| part.keys()).collect();
+    let mut shown: Vec<String> = Vec::new();
+    let first = results.metrics.first().map(String::as_str);
+    for name in first.into_iter().chain(BY_TAG) {
+        let of_name = measured.iter().filter(|found| {
+            found.as_str() == name
+                || found
+                    .split_once(' ')
+                    .is_some_and(|(plain, _)| plain == name)
+        });
+        for found in of_name {
+            if !shown.contains(found) {
+                shown.push((*found).clone());
+            }
+        }
+    }
+    shown
+}
+
+fn slice_table(results: &Results, tags: &BTreeSet<&String>, metric: &str) -> String {
+    let has_metric = |part: &BTreeMap<String, f64>| part.contains_key(metric);
     let published: Vec<&Published> = results
         .published
         .iter()
-        .filter(|published| {
-            published
-                .slices
-                .values()
-                .any(|part| part.contains_key(metric))
-        })
+        .filter(|published| published.slices.values().any(has_metric))
         .collect();
     let ours = results
         .systems
@@ -130,13 +164,22 @@ pub(crate) fn slices(results: &Results) -> String {
     let head: String = ours.chain(theirs).collect();
     let rows: String = tags
         .iter()
+        .filter(|tag| {
+            let mut systems = results.systems.iter();
+            systems.any(|system| {
+                system
+                    .slices
+                    .get(**tag)
+                    .is_some_and(|part| part.contains_key(metric))
+            })
+        })
         .map(|tag| slice_row(results, &published, tag, metric))
         .collect();
     let head = format!("<th scope=\"col\">Tag</th><th scope=\"col\">samples</th>{head}");
-    section(
-        "slices",
-        &format!("By tag: {}", metric_name(metric)),
-        &table("plain", &head, &rows),
+    format!(
+        "<h3>{}</h3>{}",
+        metric_name(metric),
+        table("plain", &head, &rows)
     )
 }
 
