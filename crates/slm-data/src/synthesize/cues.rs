@@ -5,8 +5,7 @@
 //! learn the value from the rest of the seed's text. Does not know slots that are quoted.
 
 use super::draft::Draft;
-use super::text::{find_caseless, on_word_borders};
-use super::wording::like_case;
+use super::wording::{like_case, places};
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use serde_json::Value;
@@ -71,28 +70,14 @@ fn swap(draft: &mut Draft, pointer: &str, cues: &Cues, rng: &mut ChaCha8Rng) -> 
     changed
 }
 
-/// The places of a text that say a value, from left to right, with the value's index. Of phrases
-/// that overlap the longest counts.
+/// The places of a text that say a value, from left to right, with the value's index.
 fn said_in(text: &str, cues: &Cues) -> Vec<(Range<usize>, usize)> {
-    let mut phrases: Vec<(&str, usize)> = cues
-        .iter()
-        .enumerate()
+    let each = cues.iter().enumerate();
+    let (phrases, values): (Vec<&str>, Vec<usize>) = each
         .flat_map(|(value, (_, phrases))| phrases.iter().map(move |p| (p.as_str(), value)))
-        .collect();
-    phrases.sort_by_key(|(phrase, _)| std::cmp::Reverse(phrase.len()));
-    let mut found: Vec<(Range<usize>, usize)> = Vec::new();
-    for (phrase, value) in phrases {
-        for range in find_caseless(text, phrase) {
-            let free = found
-                .iter()
-                .all(|(other, _)| range.end <= other.start || other.end <= range.start);
-            if free && on_word_borders(text, &range) {
-                found.push((range, value));
-            }
-        }
-    }
-    found.sort_by_key(|(range, _)| range.start);
-    found
+        .unzip();
+    let found = places(text, &phrases).into_iter();
+    found.map(|(range, n)| (range, values[n])).collect()
 }
 
 #[cfg(test)]

@@ -111,22 +111,9 @@ pub(crate) fn swap_paraphrases(
 }
 
 fn swap_group(piece: &mut String, group: &[String], rate: f64, rng: &mut ChaCha8Rng) -> bool {
-    let mut found: Vec<(std::ops::Range<usize>, usize)> = Vec::new();
-    let mut by_length: Vec<usize> = (0..group.len()).collect();
-    by_length.sort_by_key(|&n| std::cmp::Reverse(group[n].len()));
-    for n in by_length {
-        for range in find_caseless(piece, &group[n]) {
-            let free = found
-                .iter()
-                .all(|(r, _)| range.end <= r.start || r.end <= range.start);
-            if free && on_word_borders(piece, &range) {
-                found.push((range, n));
-            }
-        }
-    }
-    found.sort_by_key(|(range, _)| std::cmp::Reverse(range.start));
+    let phrases: Vec<&str> = group.iter().map(String::as_str).collect();
     let mut changed = false;
-    for (range, n) in found {
+    for (range, n) in places(piece, &phrases).into_iter().rev() {
         let other = (n + rng.random_range(1..group.len())) % group.len();
         if rng.random_bool(rate) && group[other] != group[n] {
             let written = like_case(&group[other], &piece[range.clone()]);
@@ -135,6 +122,26 @@ fn swap_group(piece: &mut String, group: &[String], rate: f64, rng: &mut ChaCha8
         }
     }
     changed
+}
+
+/// The places where any of `phrases` stands in a text, from left to right, with its index. Of
+/// phrases that overlap the longest counts.
+pub(crate) fn places(text: &str, phrases: &[&str]) -> Vec<(std::ops::Range<usize>, usize)> {
+    let mut found: Vec<(std::ops::Range<usize>, usize)> = Vec::new();
+    let mut by_length: Vec<usize> = (0..phrases.len()).collect();
+    by_length.sort_by_key(|&n| std::cmp::Reverse(phrases[n].len()));
+    for n in by_length {
+        for range in find_caseless(text, phrases[n]) {
+            let free = found
+                .iter()
+                .all(|(other, _)| range.end <= other.start || other.end <= range.start);
+            if free && on_word_borders(text, &range) {
+                found.push((range, n));
+            }
+        }
+    }
+    found.sort_by_key(|(range, _)| range.start);
+    found
 }
 
 /// `text` beginning with a capital where `model` does.
