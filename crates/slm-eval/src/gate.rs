@@ -29,6 +29,12 @@ pub struct Gate {
     /// Smallest lower bound of the difference's 95% interval.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub difference_lower: Option<f64>,
+    /// Smallest change against an earlier run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub change: Option<f64>,
+    /// Smallest lower bound of the 95% interval of that change.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub change_lower: Option<f64>,
     /// The system that differences are taken to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub to: Option<String>,
@@ -45,6 +51,42 @@ pub struct GateResult {
     pub found: String,
 }
 
+impl std::str::FromStr for Gate {
+    type Err = String;
+
+    /// Reads `metric=field_f1,system=tuned,lower=0.8`.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let mut fields = serde_json::Map::new();
+        for part in text.split(',') {
+            let Some((key, value)) = part.split_once('=') else {
+                return Err(format!("`{part}` is not `KEY=VALUE`"));
+            };
+            let key = key.trim();
+            if !Self::KEYS.contains(&key) {
+                return Err(format!(
+                    "unknown key `{key}`; {}",
+                    suggest::hint(key, Self::KEYS)
+                ));
+            }
+            let value = match key {
+                "metric" | "system" | "to" => value.trim().into(),
+                _ => {
+                    let number = value.trim().parse::<f64>().ok().filter(|n| n.is_finite());
+                    number
+                        .ok_or_else(|| format!("`{key}` is `{value}`, which is no number"))?
+                        .into()
+                }
+            };
+            fields.insert(key.to_string(), value);
+        }
+        let gate: Self =
+            serde_json::from_value(fields.into()).map_err(|error| error.to_string())?;
+        gate.check()
+            .map_err(|(message, hint)| format!("{message}; {hint}"))?;
+        Ok(gate)
+    }
+}
+
 impl Gate {
     /// The keys of a gate in a task file.
     pub const KEYS: &'static [&'static str] = &[
@@ -54,6 +96,8 @@ impl Gate {
         "lower",
         "difference",
         "difference_lower",
+        "change",
+        "change_lower",
         "to",
     ];
 
@@ -75,10 +119,12 @@ impl Gate {
                 "add `to: NAME`".into(),
             ));
         }
-        if !differs && self.value.is_none() && self.lower.is_none() {
+        let changes = self.change.is_some() || self.change_lower.is_some();
+        if !differs && !changes && self.value.is_none() && self.lower.is_none() {
             return Err((
                 format!("the gate on `{}` has no threshold", self.metric),
-                "add `value`, `lower`, `difference` or `difference_lower`".into(),
+                "add `value`, `lower`, `difference`, `difference_lower`, `change` or `change_lower`"
+                    .into(),
             ));
         }
         Ok(())
@@ -102,6 +148,10 @@ impl Gate {
             .and_then(|found| found.metrics.get(&self.metric));
         let to = self.to.as_deref().unwrap_or_default();
         let comparison = results.comparison(system, to, &self.metric);
+        let change = results.regression.as_ref().and_then(|regression| {
+            let mut changes = regression.changes.iter();
+            changes.find(|change| change.system == system && change.metric == self.metric)
+        });
         let name = &self.metric;
         [
             (
@@ -123,6 +173,16 @@ impl Gate {
                 self.difference_lower,
                 format!("{system}: lower bound of {name} minus that of {to}"),
                 comparison.as_ref().map(|c| c.low),
+            ),
+            (
+                self.change,
+                format!("{system}: change of {name} since the earlier run"),
+                change.map(|change| change.difference),
+            ),
+            (
+                self.change_lower,
+                format!("{system}: lower bound of the change of {name} since the earlier run"),
+                change.map(|change| change.low),
             ),
         ]
         .into_iter()
@@ -237,6 +297,57 @@ mod tests {
             }),
             [true, false]
         );
+    }
+
+    #[test]
+    fn changes_since_an_earlier_run_are_judged() {
+        use crate::regression::{Change, Regression};
+        let mut results = results();
+        let gate: Gate = "metric=field_f1,system=new,change=-0.01,change_lower=-0.05"
+            .parse()
+            .unwrap();
+        let judged = |results: &Results| -> Vec<bool> {
+            evaluate(std::slice::from_ref(&gate), results)
+                .iter()
+                .map(|r| r.passed)
+                .collect()
+        };
+        // Without an earlier run nothing was measured.
+        assert_eq!(judged(&results), [false, false]);
+        results.regression = Some(Regression {
+            changes: vec![Change {
+                system: "new".into(),
+                metric: "field_f1".into(),
+                before: 0.9,
+                after: 0.9,
+                difference: 0.0,
+                low: -0.07,
+                high: 0.07,
+                clear: false,
+            }],
+            ..Regression::default()
+        });
+        assert_eq!(judged(&results), [true, false]);
+    }
+
+    #[test]
+    fn a_gate_reads_from_one_argument() {
+        let read = |text: &str| text.parse::<Gate>();
+        let gate = read("metric=field_f1, system=a b, lower=0.8").unwrap();
+        assert_eq!(
+            (gate.system.as_deref(), gate.lower),
+            (Some("a b"), Some(0.8))
+        );
+        for (text, part) in [
+            ("field_f1", "is not `KEY=VALUE`"),
+            ("metric=field_f1,lowr=1", "did you mean `lower`?"),
+            ("metric=field_f1,lower=x", "no number"),
+            ("metric=field_f1", "no threshold"),
+            ("value=1", "metric"),
+        ] {
+            let error = read(text).unwrap_err();
+            assert!(error.contains(part), "{error}");
+        }
     }
 
     #[test]

@@ -9,14 +9,21 @@
 
 pub mod answer;
 pub mod baseline;
+pub mod cost;
 pub mod error;
 pub mod gate;
+pub mod junit;
+pub mod leakage;
 pub mod log;
 pub mod metrics;
 pub mod predictions;
 pub mod prompt;
+pub mod regression;
 pub mod report;
 pub mod results;
+pub mod review;
+pub mod robustness;
+pub mod routing;
 pub mod rows;
 pub mod score;
 pub mod statistics;

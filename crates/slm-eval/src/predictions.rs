@@ -29,6 +29,9 @@ pub struct Prediction {
     /// Tokens of the answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output_tokens: Option<u64>,
+    /// How sure the system is that the answer is right, from 0 to 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confidence: Option<f64>,
     /// Why the answer ended, as OpenAI names it: `stop`, `length`, `content_filter`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub finish_reason: Option<String>,
@@ -190,6 +193,10 @@ fn from_row(id: String, value: &Value) -> Prediction {
             .filter(|latency| *latency >= 0.0),
         input_tokens: value.get("input_tokens").and_then(Value::as_u64),
         output_tokens: value.get("output_tokens").and_then(Value::as_u64),
+        confidence: value
+            .get("confidence")
+            .and_then(Value::as_f64)
+            .filter(|confidence| (0.0..=1.0).contains(confidence)),
         finish_reason: words("finish_reason"),
         error: words("error"),
     }
@@ -218,6 +225,7 @@ fn from_batch(id: String, value: &Value) -> Prediction {
         latency_ms: None,
         input_tokens: usage("prompt_tokens"),
         output_tokens: usage("completion_tokens"),
+        confidence: None,
         finish_reason: choice
             .and_then(|choice| choice.get("finish_reason"))
             .and_then(Value::as_str)

@@ -24,11 +24,32 @@ pub fn check(template: &str) -> Result<(), String> {
 
 /// The messages that ask for a row's answer. With a template its text becomes
 /// the one user message, given `id`, `input`, `messages`, `tags`, `tools`,
-/// `labels` and `schema`; without one the row speaks for itself.
+/// `labels` and `schema`; without one the row speaks for itself. The task's worked examples
+/// stand before the question, each with its answer.
 ///
 /// # Errors
 /// A template that fails on this row, or a row without a question.
 pub fn messages(task: &Task, row: &Row) -> Result<Vec<Message>, EvalError> {
+    let mut messages = question(task, row)?;
+    let mut worked = Vec::new();
+    for example in &task.examples {
+        worked.extend(question(task, example)?);
+        worked.push(Message {
+            role: "assistant".into(),
+            content: example.target_text(),
+        });
+    }
+    // Instructions stay in front of everything.
+    let system = messages
+        .iter()
+        .take_while(|message| message.role == "system");
+    let at = system.count();
+    messages.splice(at..at, worked);
+    Ok(messages)
+}
+
+/// The messages of one row by itself.
+fn question(task: &Task, row: &Row) -> Result<Vec<Message>, EvalError> {
     let user = |content: String| {
         vec![Message {
             role: "user".into(),
@@ -94,6 +115,33 @@ mod tests {
         task.prompt = Some("{{ labels | join('/') }}: {{ input }}".into());
         let messages = messages(&task, &row()).unwrap();
         assert_eq!(messages[0].content, "x/y: late parcel");
+    }
+
+    #[test]
+    fn worked_examples_stand_between_instructions_and_question() {
+        let mut task = Task::of_kind("t", OutputType::Label);
+        task.examples = vec![Row {
+            target: serde_json::json!("y"),
+            ..row()
+        }];
+        let message = |role: &str, content: &str| Message {
+            role: role.into(),
+            content: content.into(),
+        };
+        let asked = Row {
+            messages: vec![message("system", "be brief"), message("user", "broken cup")],
+            ..Row::default()
+        };
+        let found = messages(&task, &asked).unwrap();
+        let texts: Vec<&str> = found
+            .iter()
+            .map(|message| message.content.as_str())
+            .collect();
+        assert_eq!(texts, ["be brief", "late parcel", "y", "broken cup"]);
+        task.prompt = Some("Q: {{ input }}".into());
+        let found = messages(&task, &row()).unwrap();
+        assert_eq!(found[0].content, "Q: late parcel");
+        assert_eq!(found[2].content, "Q: late parcel");
     }
 
     #[test]

@@ -7,8 +7,15 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use crate::cost::Costs;
 use crate::error::EvalError;
 use crate::gate::GateResult;
+use crate::leakage::Leakage;
+use crate::regression::Regression;
+use crate::robustness::Altered;
+use crate::routing::Routing;
+use crate::statistics::calibration::Calibration;
+use crate::statistics::risk_coverage::Kept;
 use crate::task::Published;
 
 /// The results of one task.
@@ -42,6 +49,27 @@ pub struct Results {
     /// How intervals were made.
     #[serde(default)]
     pub method: Method,
+    /// What shaped the evaluation as a whole: hashes of rows and task, versions, command.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub setup: BTreeMap<String, String>,
+    /// How much worse than the frontier model the candidate may be and still replace it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub margin: Option<f64>,
+    /// Answers to altered rows beside those to the rows themselves.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub robustness: Vec<Altered>,
+    /// Each system with confidences before the frontier model.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub routing: Vec<Routing>,
+    /// Whether the test stands in the training data; none when it was not checked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub leakage: Option<Leakage>,
+    /// What answers cost; none without a price table.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub costs: Option<Costs>,
+    /// What changed from an earlier run; none without one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub regression: Option<Regression>,
 }
 
 /// How intervals and tests were made.
@@ -74,24 +102,71 @@ pub struct SystemResult {
     /// Label to its counts; `(invalid)` holds the answers outside the set.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, FieldScore>,
+    /// Targets and what was answered in their place, the most frequent first; `(invalid)` holds
+    /// the answers outside the set.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub confusion: Vec<Confused>,
     /// Tag to metric to value.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub slices: BTreeMap<String, BTreeMap<String, MetricValue>>,
     /// Latency of the answers that recorded it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub latency_ms: Option<Latency>,
+    /// Answers that recorded their tokens.
+    #[serde(default)]
+    pub token_answers: usize,
     /// Tokens of prompts, where recorded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub input_tokens: Option<u64>,
     /// Tokens of answers, where recorded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output_tokens: Option<u64>,
+    /// How far its confidences can be taken at their word; none without any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confidence: Option<Confidence>,
+    /// What shaped its answers: model, settings, where they are from.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub setup: BTreeMap<String, String>,
     /// Ids that did not fit the rows.
     #[serde(default)]
     pub ids: Ids,
     /// What is known about the system beyond its answers.
     #[serde(default)]
     pub info: SystemInfo,
+}
+
+/// How often a target was answered by a label.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Confused {
+    /// The label that would have been right.
+    pub target: String,
+    /// The label that was given.
+    pub answered: String,
+    /// How often.
+    pub n: u32,
+}
+
+/// What confidences are worth.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Confidence {
+    /// Calibration of answers with a confidence.
+    pub calibration: Calibration,
+    /// Mean risk over all coverages (AURC); none without answers.
+    pub risk_area: Option<f64>,
+    /// Risk against coverage, from the strictest threshold on, thinned.
+    pub risk_coverage: Vec<Kept>,
+    /// The largest share that can be answered alone at wanted accuracies; the rest goes to
+    /// people.
+    pub review: Vec<Review>,
+}
+
+/// What is answered alone so that a wanted accuracy holds.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Review {
+    /// The wanted accuracy of what is answered alone.
+    pub accuracy: f64,
+    /// What is kept; none where no threshold gives that accuracy.
+    pub kept: Option<Kept>,
 }
 
 /// A value with its 95% interval.
@@ -248,8 +323,7 @@ pub struct Comparison {
     /// `better`, `worse` or `no difference shown`, of `a` against `b`.
     #[serde(default)]
     pub verdict: String,
-    /// The smallest difference that this sample would probably have shown, for
-    /// metrics of right and wrong.
+    /// The smallest difference that this sample would probably have shown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub smallest_shown: Option<f64>,
 }

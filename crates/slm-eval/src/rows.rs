@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::error::{EvalError, Problem};
+use crate::robustness::{self, Origin};
 use crate::task::{OutputType, Task};
 
 /// One turn of a conversation.
@@ -41,6 +42,12 @@ pub struct Row {
     pub schema: Option<Value>,
     /// Overrides the task's labels for this row.
     pub labels: Vec<String>,
+    /// The language of the question, as the data names it.
+    pub language: Option<String>,
+    /// The part of the data that the row belongs to: `train`, `test`.
+    pub split: Option<String>,
+    /// The row that this one is an altered copy of.
+    pub origin: Option<Origin>,
     /// Line in the data file, counted from 1.
     pub line: usize,
 }
@@ -98,7 +105,8 @@ pub fn text_of(value: &Value) -> String {
     }
 }
 
-/// Reads every row of a JSONL file, or says everything that is wrong with it.
+/// Reads every row of a JSONL file that is of the task's split, or says everything that is wrong
+/// with the file. Altered copies for the task's `robustness` follow the rows.
 ///
 /// # Errors
 /// A file that cannot be read or has no rows, and for each line: invalid JSON,
@@ -141,6 +149,17 @@ pub fn load(path: &Path, task: &Task) -> Result<Vec<Row>, EvalError> {
         ));
     }
     EvalError::unless_empty(problems)?;
+    if let Some(split) = &task.split {
+        let all = rows.len();
+        rows.retain(|row| row.split.as_ref().is_none_or(|own| own == split));
+        if rows.is_empty() {
+            let message = format!("none of the {all} rows is of the split `{split}`");
+            let problem = Problem::new(path, 0, message, "mend the task's `split`");
+            return Err(EvalError::Problems(vec![problem]));
+        }
+    }
+    let altered = robustness::altered(task, &rows);
+    rows.extend(altered);
     Ok(rows)
 }
 
@@ -213,6 +232,12 @@ fn read_row(path: &Path, line: usize, text: &str, task: &Task) -> Result<Row, Pr
             .filter(|schema| schema.is_object())
             .cloned(),
         labels: strings(value.get("labels")),
+        language: value
+            .get("language")
+            .and_then(Value::as_str)
+            .map(String::from),
+        split: value.get("split").and_then(Value::as_str).map(String::from),
+        origin: None,
         line,
     };
     check_target(&row, task).map_err(|(message, hint)| problem(message, &hint))?;

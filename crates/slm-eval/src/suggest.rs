@@ -25,7 +25,7 @@ pub fn hint(given: &str, candidates: &[&str]) -> String {
 }
 
 /// Levenshtein distance in characters.
-fn distance(left: &str, right: &str) -> usize {
+pub(crate) fn distance(left: &str, right: &str) -> usize {
     let right: Vec<char> = right.chars().collect();
     let mut row: Vec<usize> = (0..=right.len()).collect();
     for (i, a) in left.chars().enumerate() {

@@ -1,39 +1,15 @@
 //! Field precision, recall and F1 over (JSON pointer, value) pairs.
 //!
-//! Does not know the schema: what is not in the target is a false positive.
+//! Scalars, null and empty containers are values; fields may have rules of agreement. Does not
+//! know the schema: what is not in the target is a false positive.
 
 use std::collections::BTreeMap;
 
 use serde_json::Value;
 
 use super::Sample;
+use super::agreement::{Compare, Rule, Rules};
 use super::exact::same_value;
-
-/// Every leaf with its JSON pointer. Scalars, null and empty containers are leaves.
-pub fn leaves(value: &Value) -> BTreeMap<String, &Value> {
-    let mut found = BTreeMap::new();
-    collect(value, String::new(), &mut found);
-    found
-}
-
-fn collect<'a>(value: &'a Value, pointer: String, found: &mut BTreeMap<String, &'a Value>) {
-    match value {
-        Value::Object(fields) if !fields.is_empty() => {
-            for (key, field) in fields {
-                let key = key.replace('~', "~0").replace('/', "~1");
-                collect(field, format!("{pointer}/{key}"), found);
-            }
-        }
-        Value::Array(items) if !items.is_empty() => {
-            for (index, item) in items.iter().enumerate() {
-                collect(item, format!("{pointer}/{index}"), found);
-            }
-        }
-        leaf => {
-            found.insert(pointer, leaf);
-        }
-    }
-}
 
 /// True positives, false positives and false negatives of one sample. A pair is
 /// found when the answer has the same value at the same pointer. Without a
@@ -48,42 +24,120 @@ pub fn counts(sample: &Sample) -> [u32; 3] {
     sums
 }
 
-/// The counts of one sample by field, positions in lists written as `*`.
+/// The counts of one sample by field, positions in lists written as `*`. A list that the rules
+/// take as unordered is one field: its items are paired one to one, wherever they stand.
 pub fn by_field(sample: &Sample) -> BTreeMap<String, [u32; 3]> {
-    let target = leaves(sample.target);
-    let answer = sample.answer.json().map(leaves).unwrap_or_default();
+    let target = grouped(sample.target, sample.rules);
+    let answer = sample
+        .answer
+        .json()
+        .map(|value| grouped(value, sample.rules))
+        .unwrap_or_default();
     let mut counts: BTreeMap<String, [u32; 3]> = BTreeMap::new();
-    for (pointer, value) in &target {
-        let found = answer
-            .get(pointer)
-            .is_some_and(|given| same_value(given, value));
-        counts
-            .entry(field_name(pointer, sample.target))
-            .or_default()[if found { 0 } else { 2 }] += 1;
+    for (place, wanted) in &target {
+        let given = answer.get(place);
+        let alike = given.is_some_and(|given| given.unordered == wanted.unordered);
+        let given = given.map_or(&[][..], |given| &given.values);
+        let rule = sample.rules.of(&wanted.field);
+        let found = if alike {
+            paired(given, &wanted.values, rule)
+        } else {
+            0
+        };
+        let count = counts.entry(wanted.field.clone()).or_default();
+        count[0] += found;
+        count[1] += given.len() as u32 - found;
+        count[2] += wanted.values.len() as u32 - found;
     }
-    for (pointer, value) in &answer {
-        let wanted = target
-            .get(pointer)
-            .is_some_and(|wanted| same_value(wanted, value));
-        if !wanted {
-            let whole = sample.answer.json().unwrap_or(&Value::Null);
-            counts.entry(field_name(pointer, whole)).or_default()[1] += 1;
+    for (place, given) in &answer {
+        if !target.contains_key(place) {
+            counts.entry(given.field.clone()).or_default()[1] += given.values.len() as u32;
         }
     }
     counts
 }
 
-/// The pointer with the positions in lists replaced by `*`.
-fn field_name(pointer: &str, whole: &Value) -> String {
-    let mut name = String::new();
-    let mut place = Some(whole);
-    for token in pointer.split('/').skip(1) {
-        let in_list = place.is_some_and(Value::is_array);
-        name.push('/');
-        name.push_str(if in_list { "*" } else { token });
-        place = place.and_then(|place| place.pointer(&format!("/{token}")));
+/// The values at one place: one, or the items of an unordered list.
+struct Group<'a> {
+    field: String,
+    unordered: bool,
+    values: Vec<&'a Value>,
+}
+
+fn grouped<'a>(value: &'a Value, rules: &Rules) -> BTreeMap<String, Group<'a>> {
+    let mut found = BTreeMap::new();
+    group(value, String::new(), String::new(), rules, &mut found);
+    found
+}
+
+/// Adds the values under a pointer, whose field is the pointer with `*` for positions.
+fn group<'a>(
+    value: &'a Value,
+    pointer: String,
+    field: String,
+    rules: &Rules,
+    found: &mut BTreeMap<String, Group<'a>>,
+) {
+    match value {
+        Value::Array(items) if !items.is_empty() && rules.of(&field).is_unordered() => {
+            let mut values: Vec<&Value> = Vec::new();
+            for item in items {
+                let repeated = rules.of(&field).compare == Compare::Set
+                    && values.iter().any(|known| same_value(known, item));
+                if !repeated {
+                    values.push(item);
+                }
+            }
+            let unordered = true;
+            found.insert(
+                pointer,
+                Group {
+                    field,
+                    unordered,
+                    values,
+                },
+            );
+        }
+        Value::Object(fields) if !fields.is_empty() => {
+            for (key, inner) in fields {
+                let key = key.replace('~', "~0").replace('/', "~1");
+                let (pointer, field) = (format!("{pointer}/{key}"), format!("{field}/{key}"));
+                group(inner, pointer, field, rules, found);
+            }
+        }
+        Value::Array(items) if !items.is_empty() => {
+            for (index, item) in items.iter().enumerate() {
+                let (pointer, field) = (format!("{pointer}/{index}"), format!("{field}/*"));
+                group(item, pointer, field, rules, found);
+            }
+        }
+        leaf => {
+            let values = vec![leaf];
+            let unordered = false;
+            found.insert(
+                pointer,
+                Group {
+                    field,
+                    unordered,
+                    values,
+                },
+            );
+        }
     }
-    name
+}
+
+/// How many wanted values find a given one of their own. Agreement of list items is equality,
+/// so taking the first that fits pairs as many as can be.
+fn paired(given: &[&Value], wanted: &[&Value], rule: &Rule) -> u32 {
+    let mut free: Vec<&&Value> = given.iter().collect();
+    let mut found = 0;
+    for value in wanted {
+        if let Some(at) = free.iter().position(|other| rule.agrees(other, value)) {
+            free.swap_remove(at);
+            found += 1;
+        }
+    }
+    found
 }
 
 #[cfg(test)]
@@ -124,6 +178,52 @@ mod tests {
         let counts = by_field(&samples(&task, &rows, &[output])[0]);
         assert_eq!(counts["/l/*/q"], [1, 1, 1]);
         assert_eq!(counts["/a~1b"], [1, 0, 0]);
+    }
+
+    #[test]
+    fn rules_decide_field_by_field() {
+        let rule = |compare| Rule {
+            compare,
+            absolute: 0.0,
+            ..Rule::default()
+        };
+        let mut task = Task::of_kind("t", OutputType::Json);
+        let money = Rule {
+            absolute: 0.01,
+            ..rule(Compare::Number)
+        };
+        for (field, rule) in [
+            ("/total", money),
+            ("/tags", rule(Compare::Set)),
+            ("/ids", rule(Compare::Bag)),
+            ("/lines/*/name", rule(Compare::Normalized)),
+        ] {
+            task.output.fields.0.insert(field.into(), rule);
+        }
+        let rows = rows(&[
+            json!({"total": 3.5, "tags": ["a", "b", "a"], "ids": [1, 1, 2], "lines": [{"name": "The Box"}]}),
+        ]);
+        let right = json!({"lines": [{"name": "box"}], "ids": [2, 1, 1], "tags": ["b", "a"], "total": 3.51});
+        // tags: a found, c added, b missing. ids: 1 and 2 found, one 1 missing.
+        let wrong =
+            json!({"lines": [{"name": "box"}], "ids": [2, 1], "tags": ["c", "a"], "total": 3.6});
+        let all = samples(&task, &rows, &[right]);
+        assert_eq!(counts(&all[0]), [1 + 2 + 3 + 1, 0, 0]);
+        assert!(crate::metrics::is_right(&all[0]));
+        let all = samples(&task, &rows, &[wrong]);
+        let by_field = by_field(&all[0]);
+        assert_eq!(by_field["/total"], [0, 1, 1]);
+        assert_eq!(by_field["/tags"], [1, 1, 1]);
+        assert_eq!(by_field["/ids"], [2, 0, 1]);
+        assert_eq!(by_field["/lines/*/name"], [1, 0, 0]);
+        assert!(!crate::metrics::is_right(&all[0]));
+        // A single value is not the list of it.
+        let scalar =
+            json!({"lines": [{"name": "box"}], "ids": 2, "tags": ["b", "a"], "total": 3.5});
+        assert_eq!(
+            super::by_field(&samples(&task, &rows, &[scalar])[0])["/ids"],
+            [0, 1, 3]
+        );
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //!
 //! Does not know intervals, systems or reports.
 
+pub mod agreement;
 pub mod call_match;
 pub mod exact;
 pub mod field;
@@ -35,6 +36,8 @@ pub struct Sample<'a> {
     pub target: &'a Value,
     /// The answer.
     pub answer: Answer,
+    /// How the fields of a JSON answer are compared.
+    pub rules: &'a agreement::Rules,
 }
 
 /// Everything that can be measured.
@@ -276,7 +279,7 @@ pub(crate) mod tests_support {
     }
 
     /// The rows with one output each.
-    pub fn samples<'a>(task: &Task, rows: &'a [Row], outputs: &[Value]) -> Vec<Sample<'a>> {
+    pub fn samples<'a>(task: &'a Task, rows: &'a [Row], outputs: &[Value]) -> Vec<Sample<'a>> {
         let answer = |row: &'a Row, output: &Value| {
             let prediction = Prediction {
                 id: row.id.clone(),
@@ -288,6 +291,7 @@ pub(crate) mod tests_support {
                 kind: row.kind(task),
                 target: &row.target,
                 answer: Answer::read(task, row, Some(&prediction)),
+                rules: &task.output.fields,
             }
         };
         rows.iter()

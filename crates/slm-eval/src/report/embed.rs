@@ -11,12 +11,16 @@ use crate::answer::Answer;
 use crate::error::EvalError;
 use crate::metrics::{self, Sample};
 use crate::results::Results;
+use crate::review::{Review, Reviews};
 use crate::rows::Row;
 use crate::score::System;
 use crate::task::Task;
 
 /// Bytes that all texts of the samples together may take before they are cut.
 const TEXT_BUDGET: usize = 44_000_000;
+
+/// The id of the block of reviews.
+const REVIEWS: &str = "slm-reviews";
 
 /// Lengths tried in turn until the budget holds.
 const CUTS: [usize; 7] = [usize::MAX, 50_000, 10_000, 2_000, 500, 150, 40];
@@ -47,15 +51,19 @@ pub struct SampleAnswer {
     pub output: String,
     /// Its latency, where recorded.
     pub latency_ms: Option<f64>,
+    /// How sure the system was, where recorded.
+    pub confidence: Option<f64>,
 }
 
 /// What a report holds.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Embedded {
     /// The results.
     pub results: Results,
     /// The samples; empty when the report carries none.
     pub samples: Vec<SampleRow>,
+    /// What reviewers said about samples.
+    pub reviews: Reviews,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -64,6 +72,9 @@ struct Rows {
     cut: Option<usize>,
     /// The samples.
     rows: Vec<Packed>,
+    /// Each sample's confidences by system; none at all where no system has any.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    confidences: Vec<Vec<Option<f64>>>,
 }
 
 /// `[id, question, target, tags, answers, latencies]`. An answer is 1 (right and
@@ -90,7 +101,13 @@ pub(crate) fn blocks(
         .iter()
         .map(|row| row.target_value(row.kind(task)))
         .collect();
+    let confidences: Vec<Vec<Option<f64>>> =
+        rows.iter().map(|row| confidences(row, systems)).collect();
     let embedded = Rows {
+        confidences: match confidences.iter().flatten().any(Option::is_some) {
+            true => confidences,
+            false => Vec::new(),
+        },
         cut: (cut < usize::MAX).then_some(cut),
         rows: rows
             .iter()
@@ -136,6 +153,7 @@ fn answer(
         kind: row.kind(task),
         target,
         answer: Answer::read(task, row, prediction),
+        rules: &task.output.fields,
     };
     let right = metrics::is_right(&sample);
     if right && sample.answer.raw == target_text {
@@ -162,6 +180,16 @@ fn latencies(row: &Row, systems: &[System]) -> Vec<Option<f64>> {
         return Vec::new();
     }
     latencies
+}
+
+/// How sure each system was of its answer, in steps of a thousandth.
+fn confidences(row: &Row, systems: &[System]) -> Vec<Option<f64>> {
+    let confidence = |system: &System| system.predictions.get(&row.id)?.confidence;
+    let rounded = |confidence: f64| (confidence * 1000.0).round() / 1000.0;
+    systems
+        .iter()
+        .map(|system| confidence(system).map(rounded))
+        .collect()
 }
 
 /// The longest cut under which all texts stay within the budget.
@@ -220,16 +248,20 @@ pub fn extract(html: &str) -> Result<Embedded, EvalError> {
             "the file was made by another version; make it again with `slm eval report`",
         )
     })?;
+    let confidences = rows.confidences;
+    let of_row = |row: usize, system: usize| *confidences.get(row)?.get(system)?;
     let samples = rows
         .rows
         .into_iter()
+        .enumerate()
         .map(
-            |(id, question, target, tags, answers, latencies)| SampleRow {
+            |(row, (id, question, target, tags, answers, latencies))| SampleRow {
                 answers: answers
                     .iter()
                     .enumerate()
                     .map(|(system, one)| SampleAnswer {
                         latency_ms: latencies.get(system).copied().flatten(),
+                        confidence: of_row(row, system),
                         ..read_answer(one, &target)
                     })
                     .collect(),
@@ -240,7 +272,54 @@ pub fn extract(html: &str) -> Result<Embedded, EvalError> {
             },
         )
         .collect();
-    Ok(Embedded { results, samples })
+    // Reports of earlier versions have no reviews.
+    let reviews = match html.contains(&opening(REVIEWS)) {
+        true => read_reviews(block(html, REVIEWS)?)?,
+        false => Reviews::default(),
+    };
+    Ok(Embedded {
+        results,
+        samples,
+        reviews,
+    })
+}
+
+fn read_reviews(json: &str) -> Result<Reviews, EvalError> {
+    let reviews: Vec<Review> = serde_json::from_str(json).map_err(|error| {
+        EvalError::invalid(
+            format!("the report's reviews cannot be read: {error}"),
+            "the file was made by another version; make it again with `slm eval report`",
+        )
+    })?;
+    let mut known = Reviews::default();
+    reviews.into_iter().for_each(|review| known.put(review));
+    Ok(known)
+}
+
+/// The report with these reviews in place of those that it holds.
+///
+/// # Errors
+/// A file that is no report, was cut off, or is of a version without reviews.
+pub fn with_reviews(html: &str, reviews: &Reviews) -> Result<String, EvalError> {
+    let old = block(html, REVIEWS)?;
+    let start = old.as_ptr() as usize - html.as_ptr() as usize;
+    Ok(format!(
+        "{}{}{}",
+        &html[..start],
+        reviews_block(reviews),
+        &html[start + old.len()..]
+    ))
+}
+
+/// Reviews as JSON for a script element.
+pub(crate) fn reviews_block(reviews: &Reviews) -> String {
+    let all: Vec<&Review> = reviews.all().collect();
+    // Reviews have no keys that are not text, so this does not fail.
+    json_for_script(&serde_json::to_string(&all).unwrap_or_else(|_| "[]".into()))
+}
+
+fn opening(id: &str) -> String {
+    format!("<script type=\"application/json\" id=\"{id}\">")
 }
 
 fn read_answer(value: &Value, target: &str) -> SampleAnswer {
@@ -250,6 +329,7 @@ fn read_answer(value: &Value, target: &str) -> SampleAnswer {
             cause: String::new(),
             output: target.to_string(),
             latency_ms: None,
+            confidence: None,
         };
     }
     let text = |index: usize| value.get(index).and_then(Value::as_str);
@@ -258,11 +338,12 @@ fn read_answer(value: &Value, target: &str) -> SampleAnswer {
         cause: text(1).unwrap_or_default().to_string(),
         output: text(2).unwrap_or(target).to_string(),
         latency_ms: None,
+        confidence: None,
     }
 }
 
 fn block<'a>(html: &'a str, id: &str) -> Result<&'a str, EvalError> {
-    let opening = format!("<script type=\"application/json\" id=\"{id}\">");
+    let opening = opening(id);
     let Some(start) = html.find(&opening).map(|at| at + opening.len()) else {
         return Err(EvalError::invalid(
             "this file holds no evaluation results",

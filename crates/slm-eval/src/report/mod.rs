@@ -13,7 +13,7 @@ mod sections;
 mod table;
 pub mod verdict;
 
-pub use embed::{Embedded, SampleAnswer, SampleRow, extract};
+pub use embed::{Embedded, SampleAnswer, SampleRow, extract, with_reviews};
 pub use escape::visible;
 pub use markdown::markdown;
 pub use page::html;

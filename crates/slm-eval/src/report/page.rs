@@ -47,6 +47,7 @@ pub fn html(results: &Results, task: &Task, rows: &[Row], systems: &[System]) ->
          <a class=\"skip\" href=\"#samples\">Skip to the samples</a>\n<main>\n{}\n</main>\n\
          <script type=\"application/json\" id=\"slm-results\">{data}</script>\n\
          <script type=\"application/json\" id=\"slm-samples\">{samples}</script>\n\
+         <script type=\"application/json\" id=\"slm-reviews\">[]</script>\n\
          <script>{SCRIPT}</script>\n</body>\n</html>\n",
         policy(STYLE, SCRIPT),
         escape::html(&results.task),

@@ -156,6 +156,7 @@ mod tests {
                 role,
                 ..SystemInfo::default()
             },
+            ..System::default()
         };
         let systems = [
             system("base", 3, Some(Role::Base)),

@@ -72,7 +72,8 @@ fn pair(a: &Measured, b: &Measured, index: usize) -> Option<Comparison> {
                 bootstrap::interval(differences()).unwrap_or((difference, difference));
             let paired = Paired::count(&a.rights, &b.rights);
             let p_value = bootstrap::p_value(differences());
-            (paired, low, high, p_value, "paired_bootstrap", None)
+            let smallest = verdict::smallest_shown_by(bootstrap::deviation(differences()));
+            (paired, low, high, p_value, "paired_bootstrap", smallest)
         }
     };
     Some(Comparison {

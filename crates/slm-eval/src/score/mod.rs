@@ -3,11 +3,14 @@
 //! Does not know where answers come from, nor how results are shown.
 
 mod compare;
+mod confidence;
+mod labels;
 mod slices;
 
 use std::collections::BTreeMap;
 
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 
 use crate::answer::{Answer, Cause};
 use crate::gate;
@@ -16,6 +19,7 @@ use crate::predictions::Predictions;
 use crate::results::{
     FieldScore, Ids, Latency, Method, MetricValue, Results, Role, SystemInfo, SystemResult,
 };
+use crate::robustness;
 use crate::rows::Row;
 use crate::statistics::{CONFIDENCE, bootstrap, wilson};
 use crate::task::{OutputType, Task};
@@ -32,6 +36,8 @@ pub struct System {
     pub predictions: Predictions,
     /// What else is known about it.
     pub info: SystemInfo,
+    /// What shaped its answers: model, settings, where they are from.
+    pub setup: BTreeMap<String, String>,
 }
 
 /// How to make intervals.
@@ -60,22 +66,24 @@ struct Measured {
     rights: Vec<Option<bool>>,
 }
 
-/// Scores every system on every metric of the task.
+/// Scores every system on every metric of the task. Altered copies of rows do not enter the
+/// metrics; they are judged beside the rows that they come from.
 pub fn score(task: &Task, rows: &[Row], systems: &[System], options: &Options) -> Results {
+    let (altered, rows): (Vec<&Row>, Vec<&Row>) = rows.iter().partition(|row| row.origin.is_some());
+    let owned = |rows: Vec<&Row>| rows.into_iter().cloned().collect::<Vec<Row>>();
+    let (altered, rows) = (&owned(altered)[..], &owned(rows)[..]);
     let metrics = if task.metrics.is_empty() {
         Metric::defaults(task, rows)
     } else {
         task.metrics.clone()
     };
-    let targets: Vec<Value> = rows
-        .iter()
-        .map(|row| row.target_value(row.kind(task)))
-        .collect();
+    let (targets, altered_targets) = (targets(task, rows), targets(task, altered));
     let names: Vec<String> = metrics.iter().map(|metric| metric.name().into()).collect();
-    let tags = slices::members(rows);
+    let tags = slices::members(task, rows);
     let mut measured = Vec::new();
     let mut sliced = Vec::new();
     let mut found = Vec::new();
+    let mut robustness = Vec::new();
     for system in systems {
         let samples = samples(task, rows, &targets, &system.predictions);
         let one = measure(task, &metrics, &samples);
@@ -87,6 +95,13 @@ pub fn score(task: &Task, rows: &[Row], systems: &[System], options: &Options) -
             &tags,
         ));
         found.push(describe(task, system, &samples, &metrics));
+        let changed = self::samples(task, altered, &altered_targets, &system.predictions);
+        robustness.extend(robustness::judge(
+            &system.name,
+            &system.predictions,
+            &samples,
+            &changed,
+        ));
         measured.push(one);
     }
     resample(&mut measured, rows.len(), options);
@@ -99,6 +114,7 @@ pub fn score(task: &Task, rows: &[Row], systems: &[System], options: &Options) -
         }
     }
     let comparisons = compare::pairs(&metrics, systems, &measured);
+    let routing = confidence::routing(rows, systems, &measured);
     let mut results = Results {
         task: task.name.clone(),
         description: task.description.clone(),
@@ -113,6 +129,10 @@ pub fn score(task: &Task, rows: &[Row], systems: &[System], options: &Options) -
             resamples: options.resamples,
             seed: options.seed,
         },
+        margin: task.margin,
+        robustness,
+        routing,
+        setup: setup(task, rows),
         ..Results::default()
     };
     results.verdict = crate::report::verdict::sentences(&results);
@@ -120,9 +140,52 @@ pub fn score(task: &Task, rows: &[Row], systems: &[System], options: &Options) -
     results
 }
 
+fn targets(task: &Task, rows: &[Row]) -> Vec<Value> {
+    rows.iter()
+        .map(|row| row.target_value(row.kind(task)))
+        .collect()
+}
+
+/// What shaped the evaluation as a whole, as far as task and rows say it.
+fn setup(task: &Task, rows: &[Row]) -> BTreeMap<String, String> {
+    let mut hash = Sha256::new();
+    for row in rows {
+        for part in [&row.id, &row.question(), &row.target_text()] {
+            hash.update((part.len() as u64).to_le_bytes());
+            hash.update(part.as_bytes());
+        }
+    }
+    let asked = (
+        &task.prompt,
+        task.examples
+            .iter()
+            .map(|row| (row.question(), row.target_text())),
+    );
+    let asked = (asked.0, asked.1.collect::<Vec<_>>());
+    let hex = |bytes: &[u8]| {
+        bytes
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect::<String>()
+    };
+    let rules = serde_json::to_string(&task.output.fields).unwrap_or_default();
+    let mut setup = BTreeMap::from([
+        ("rows".to_string(), hex(&hash.finalize())),
+        ("version".to_string(), env!("CARGO_PKG_VERSION").to_string()),
+    ]);
+    if task.prompt.is_some() || !task.examples.is_empty() {
+        let text = serde_json::to_string(&asked).unwrap_or_default();
+        setup.insert("prompt".into(), hex(&Sha256::digest(text)));
+    }
+    if !task.output.fields.is_empty() {
+        setup.insert("field rules".into(), rules);
+    }
+    setup
+}
+
 /// Reads a system's answer to every row, in the order of the rows.
 pub fn samples<'a>(
-    task: &Task,
+    task: &'a Task,
     rows: &'a [Row],
     targets: &'a [Value],
     predictions: &Predictions,
@@ -134,6 +197,7 @@ pub fn samples<'a>(
             kind: row.kind(task),
             target,
             answer: Answer::read(task, row, predictions.get(&row.id)),
+            rules: &task.output.fields,
         })
         .collect()
 }
@@ -223,6 +287,9 @@ fn describe(task: &Task, system: &System, samples: &[Sample], metrics: &[Metric]
     let answers = samples
         .iter()
         .filter_map(|sample| system.predictions.get(&sample.row.id));
+    let token_answers = answers
+        .clone()
+        .filter(|answer| answer.output_tokens.is_some());
     let tokens = |of: fn(&crate::predictions::Prediction) -> Option<u64>| {
         answers.clone().filter_map(of).fold(None, |sum, more| {
             Some(sum.unwrap_or(0_u64).saturating_add(more))
@@ -233,12 +300,16 @@ fn describe(task: &Task, system: &System, samples: &[Sample], metrics: &[Metric]
         right: samples.iter().filter(|s| metrics::is_right(s)).count(),
         failures,
         fields: fields(samples),
-        labels: labels(task, samples, metrics),
+        labels: labels::scores(task, samples, metrics),
+        confusion: labels::confusion(task, samples),
+        confidence: confidence::of_system(samples, &system.predictions),
+        token_answers: token_answers.count(),
         latency_ms: latency(answers.clone().filter_map(|answer| answer.latency_ms)),
         input_tokens: tokens(|answer| answer.input_tokens),
         output_tokens: tokens(|answer| answer.output_tokens),
         ids: ids(&system.predictions),
         info: system.info.clone(),
+        setup: system.setup.clone(),
         ..SystemResult::default()
     }
 }
@@ -282,32 +353,6 @@ fn scored(sums: BTreeMap<String, [u32; 3]>) -> BTreeMap<String, FieldScore> {
     sums.into_iter()
         .map(|(name, counts)| (name, FieldScore::of(counts)))
         .collect()
-}
-
-fn labels(task: &Task, samples: &[Sample], metrics: &[Metric]) -> BTreeMap<String, FieldScore> {
-    let wanted = [
-        Metric::LabelMacroF1,
-        Metric::LabelMicroF1,
-        Metric::LabelWeightedF1,
-    ];
-    if !metrics.iter().any(|metric| wanted.contains(metric)) {
-        return BTreeMap::new();
-    }
-    let Tally::Labels { pairs, classes, .. } = Metric::LabelMicroF1.tally(task, samples) else {
-        return BTreeMap::new();
-    };
-    let names = metrics::label::classes(task, samples);
-    let mut counts = vec![[0; 3]; classes + 1];
-    for (target, answered) in pairs.into_iter().flatten() {
-        if target == answered {
-            counts[target as usize][0] += 1;
-        } else {
-            counts[answered as usize][1] += 1;
-            counts[target as usize][2] += 1;
-        }
-    }
-    let names = names.into_iter().chain(["(invalid)".to_string()]);
-    scored(names.zip(counts).collect())
 }
 
 fn notes(

@@ -11,16 +11,67 @@ use crate::metrics::tag_labels::TagLabels;
 use crate::metrics::{Metric, Sample, Tally};
 use crate::results::MetricValue;
 use crate::rows::Row;
-use crate::task::Task;
+use crate::task::{SliceBy, Task};
 
 /// Tags beyond the largest so many get no slice of their own.
 const MOST_SLICES: usize = 50;
 
+/// Fewer rows than this are not parted by length.
+const FEWEST_FOR_LENGTH: usize = 60;
+
 /// A system's tallies of one tag, by name.
 pub(super) type Named = Vec<(String, Tally)>;
 
-/// The rows of each tag, by their positions.
-pub(super) fn members(rows: &[Row]) -> Vec<(String, Vec<usize>)> {
+/// The rows of each tag, then those of each further slice, by their positions.
+pub(super) fn members(task: &Task, rows: &[Row]) -> Vec<(String, Vec<usize>)> {
+    let mut members = tagged(rows);
+    for by in &task.slices {
+        let of_kind = derived(task, rows, *by);
+        // A slice that holds every row says nothing new.
+        if of_kind.len() > 1 {
+            members.extend(of_kind);
+        }
+    }
+    members
+}
+
+/// The rows by what they are, under names like `length: short`.
+fn derived(task: &Task, rows: &[Row], by: SliceBy) -> Vec<(String, Vec<usize>)> {
+    let lengths: Vec<usize> = rows
+        .iter()
+        .map(|row| row.question().chars().count())
+        .collect();
+    let mut sorted = lengths.clone();
+    sorted.sort_unstable();
+    let third = |of: usize| sorted.get(sorted.len() * of / 3).copied().unwrap_or(0);
+    let (short, long) = (third(1), third(2));
+    let name = |index: usize, row: &Row| match by {
+        SliceBy::Length if rows.len() < FEWEST_FOR_LENGTH || short == long => None,
+        SliceBy::Length => Some(match lengths[index] {
+            length if length < short => format!("length: below {short}"),
+            length if length < long => format!("length: {short} to {}", long - 1),
+            _ => format!("length: from {long}"),
+        }),
+        SliceBy::Language => row
+            .language
+            .as_ref()
+            .map(|language| format!("language: {language}")),
+        SliceBy::Output => Some(format!("output: {}", row.kind(task).name())),
+    };
+    let mut members: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+    for (index, row) in rows.iter().enumerate() {
+        if let Some(name) = name(index, row) {
+            members.entry(name).or_default().push(index);
+        }
+    }
+    let mut members: Vec<(String, Vec<usize>)> = members.into_iter().collect();
+    if by == SliceBy::Length {
+        members.sort_by_key(|(_, indices)| indices.iter().map(|index| lengths[*index]).min());
+    }
+    members
+}
+
+fn tagged(rows: &[Row]) -> Vec<(String, Vec<usize>)> {
     let mut members: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
     for (index, row) in rows.iter().enumerate() {
         for tag in &row.tags {

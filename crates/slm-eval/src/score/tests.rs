@@ -225,3 +225,121 @@ fn no_systems_and_a_metric_without_samples_do_not_break() {
     );
     assert_eq!(results.systems[0].metrics["exact_raw"].value, 0.0);
 }
+
+fn sure(id: usize, output: &str, confidence: f64) -> Prediction {
+    Prediction {
+        confidence: Some(confidence),
+        ..Prediction::text(id.to_string(), output)
+    }
+}
+
+#[test]
+fn confusion_confidence_and_routing_follow_from_the_answers() {
+    let (task, rows) = label_task();
+    let small = System {
+        name: "small".into(),
+        predictions: Predictions::new(
+            [
+                sure(0, "a", 0.9),
+                sure(1, "b", 0.2),
+                sure(2, "oops", 0.1),
+                sure(3, "b", 0.8),
+            ],
+            &rows,
+        ),
+        ..System::default()
+    };
+    let mut large = system("large", &rows, &[(0, "a"), (1, "a"), (2, "b"), (3, "c")]);
+    large.info.role = Some(Role::Frontier);
+    let results = score(&task, &rows, &[small, large], &Options::default());
+    let cells: Vec<(&str, &str, u32)> = results.systems[0]
+        .confusion
+        .iter()
+        .map(|cell| (cell.target.as_str(), cell.answered.as_str(), cell.n))
+        .collect();
+    assert_eq!(
+        cells,
+        [
+            ("a", "a", 1),
+            ("a", "b", 1),
+            ("b", "b", 1),
+            ("b", "(invalid)", 1)
+        ]
+    );
+    let confidence = results.systems[0].confidence.as_ref().unwrap();
+    // Gaps 0.1, 0.2, 0.1, 0.2 in four bins of one.
+    assert!((confidence.calibration.expected_error - 0.15).abs() < 1e-12);
+    assert_eq!(confidence.review[0].kept.unwrap().coverage, 0.5);
+    assert!(results.systems[1].confidence.is_none());
+    let routing = &results.routing[0];
+    assert_eq!(
+        (routing.small.as_str(), routing.large.as_str(), routing.n),
+        ("small", "large", 4)
+    );
+    // Sending the two least sure makes all four right.
+    let all_right = routing.wanted.last().unwrap().point.unwrap();
+    assert_eq!((all_right.sent, all_right.accuracy), (0.5, 1.0));
+}
+
+#[test]
+fn altered_rows_are_judged_beside_theirs_and_not_in_the_metrics() {
+    let (mut task, mut rows) = label_task();
+    task.robustness = Some(crate::robustness::Robustness {
+        kinds: vec![crate::robustness::Kind::Injection],
+        rows: 0,
+        seed: 1,
+    });
+    let altered = crate::robustness::altered(&task, &rows);
+    rows.extend(altered);
+    let asked = [
+        ("0", "a"),
+        ("1", "a"),
+        ("2", "b"),
+        ("3", "c"),
+        ("0~injection", "done"),
+        ("1~injection", "a"),
+        ("3~injection", "b"),
+    ];
+    let one = System {
+        name: "one".into(),
+        predictions: Predictions::new(
+            asked.map(|(id, output)| Prediction::text(id, output)),
+            &rows,
+        ),
+        ..System::default()
+    };
+    let not_asked = system("other", &rows, &[(0, "a")]);
+    let results = score(&task, &rows, &[one, not_asked], &Options::default());
+    assert_eq!(results.samples, 4);
+    assert_eq!(results.systems[0].metrics["exact_raw"].n, 4);
+    assert_eq!(results.robustness.len(), 1);
+    let found = &results.robustness[0];
+    // Before: 3 of 4. After: 0 and 2 (missing) broke, 1 stayed, 3 mended.
+    assert_eq!((found.n, found.broken, found.mended), (4, 2, 1));
+    assert_eq!((found.before, found.after), (0.75, 0.5));
+}
+
+#[test]
+fn rows_are_grouped_by_length_language_and_form() {
+    let task = Task::of_kind("t", OutputType::Text);
+    let rows: Vec<Row> = (0..60)
+        .map(|index| Row {
+            id: index.to_string(),
+            input: Some("x".repeat(index + 1)),
+            language: Some(if index < 20 { "de" } else { "en" }.into()),
+            target: json!("yes"),
+            ..Row::default()
+        })
+        .collect();
+    let answers: Vec<(usize, &str)> = (0..30).map(|index| (index, "yes")).collect();
+    let one = system("one", &rows, &answers);
+    let results = score(&task, &rows, &[one], &Options::default());
+    let slices = &results.systems[0].slices;
+    let value = |name: &str| slices[name]["token_f1"].value;
+    assert_eq!(value("length: below 21"), 1.0);
+    assert_eq!(value("length: 21 to 40"), 0.5);
+    assert_eq!(value("length: from 41"), 0.0);
+    assert_eq!(value("language: en"), 0.25);
+    // All rows have one form, so it makes no slice.
+    assert_eq!(slices.len(), 5);
+}

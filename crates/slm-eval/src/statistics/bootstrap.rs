@@ -55,6 +55,18 @@ pub fn interval(values: impl Iterator<Item = f64>) -> Option<(f64, f64)> {
     Some((quantile(&values, tail), quantile(&values, 1.0 - tail)))
 }
 
+/// The standard deviation of resampled values, which is the standard error of what they
+/// estimate; none without any.
+pub fn deviation(values: impl Iterator<Item = f64>) -> Option<f64> {
+    let values: Vec<f64> = values.filter(|value| value.is_finite()).collect();
+    if values.len() < 2 {
+        return None;
+    }
+    let mean = values.iter().sum::<f64>() / values.len() as f64;
+    let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
+    Some((squares / (values.len() - 1) as f64).sqrt())
+}
+
 /// The quantile of sorted values, interpolated between neighbours.
 pub fn quantile(sorted: &[f64], share: f64) -> f64 {
     let Some(last) = sorted.len().checked_sub(1) else {
@@ -107,6 +119,30 @@ mod tests {
         let (low, high) = interval(values.into_iter()).unwrap();
         assert!((low - 0.451).abs() < 0.006, "{low}");
         assert!((high - 0.549).abs() < 0.006, "{high}");
+    }
+
+    #[test]
+    fn the_deviation_by_hand() {
+        let values = [1.0, 2.0, 3.0, 4.0, f64::NAN];
+        assert!((deviation(values.into_iter()).unwrap() - (5.0_f64 / 3.0).sqrt()).abs() < 1e-12);
+        assert_eq!(deviation([1.0].into_iter()), None);
+    }
+
+    #[test]
+    fn the_same_resamples_pair_two_systems() {
+        // The second is always a tenth above the first: whatever is drawn, so is the mean.
+        let of = |add: f64| {
+            Tally::Means(
+                (0..40)
+                    .map(|i| Some(f64::from(i % 7) / 10.0 + add))
+                    .collect(),
+            )
+        };
+        let (a, b) = (of(0.1), of(0.0));
+        let values = resampled(&[&a, &b], 40, 200, 5);
+        for (a, b) in values[0].iter().zip(&values[1]) {
+            assert!((a - b - 0.1).abs() < 1e-12);
+        }
     }
 
     #[test]

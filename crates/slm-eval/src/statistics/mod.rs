@@ -4,7 +4,10 @@
 
 pub mod benjamini_hochberg;
 pub mod bootstrap;
+pub mod calibration;
 pub mod mcnemar;
+pub mod risk_coverage;
+pub mod two_estimates;
 pub mod verdict;
 pub mod wilson;
 

@@ -25,6 +25,13 @@ pub fn smallest_shown(n: usize, discordant: f64) -> f64 {
     ((super::Z + 0.841_621) * (discordant / n.max(1) as f64).sqrt()).min(1.0)
 }
 
+/// As [`smallest_shown`], from the standard error of a difference: (1.96 + 0.84) · error. None
+/// where nothing varied.
+pub fn smallest_shown_by(standard_error: Option<f64>) -> Option<f64> {
+    let smallest = (super::Z + 0.841_621) * standard_error.filter(|error| *error > 0.0)?;
+    Some(smallest.min(1.0))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -42,5 +49,7 @@ mod tests {
         assert!((smallest_shown(700, 0.1) - 0.033_486).abs() < 1e-4);
         assert!(smallest_shown(100, 0.1) > smallest_shown(1000, 0.1));
         assert_eq!(smallest_shown(0, 0.5), 1.0);
+        assert!((smallest_shown_by(Some(0.01)).unwrap() - 0.028_016).abs() < 1e-6);
+        assert_eq!(smallest_shown_by(Some(0.0)), None);
     }
 }

@@ -8,10 +8,13 @@ use std::path::Path;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
-use super::{Output, OutputType, Published, Task};
+use super::{Output, OutputType, Published, SliceBy, Task};
 use crate::error::{EvalError, Problem};
 use crate::gate::Gate;
 use crate::metrics::Metric;
+use crate::metrics::agreement::Rules;
+use crate::robustness::Robustness;
+use crate::rows::Row;
 use crate::suggest;
 
 const TASK_KEYS: &[&str] = &[
@@ -24,10 +27,17 @@ const TASK_KEYS: &[&str] = &[
     "label_field",
     "intent_field",
     "slots_field",
+    "examples",
+    "split",
+    "slices",
+    "robustness",
+    "margin",
     "gates",
     "published",
 ];
-const OUTPUT_KEYS: &[&str] = &["type", "labels", "schema"];
+const OUTPUT_KEYS: &[&str] = &["type", "labels", "schema", "fields"];
+const EXAMPLE_KEYS: &[&str] = &["input", "target"];
+const ROBUSTNESS_KEYS: &[&str] = &["kinds", "rows", "seed"];
 const PUBLISHED_KEYS: &[&str] = &["name", "metrics", "slices", "source", "note"];
 
 #[derive(Deserialize)]
@@ -48,9 +58,25 @@ struct RawTask {
     #[serde(default)]
     slots_field: Option<String>,
     #[serde(default)]
+    examples: Vec<RawExample>,
+    #[serde(default)]
+    split: Option<String>,
+    #[serde(default)]
+    slices: Option<Vec<SliceBy>>,
+    #[serde(default)]
+    robustness: Option<Robustness>,
+    #[serde(default)]
+    margin: Option<f64>,
+    #[serde(default)]
     gates: Vec<Gate>,
     #[serde(default)]
     published: Vec<Published>,
+}
+
+#[derive(Deserialize)]
+struct RawExample {
+    input: String,
+    target: Value,
 }
 
 #[derive(Deserialize)]
@@ -61,6 +87,8 @@ struct RawOutput {
     labels: Vec<Value>,
     #[serde(default)]
     schema: Option<Value>,
+    #[serde(default)]
+    fields: Rules,
 }
 
 impl Task {
@@ -141,6 +169,13 @@ impl Faults<'_> {
         {
             self.add("prompt", error, "the prompt is a Jinja template");
         }
+        if raw
+            .margin
+            .is_some_and(|margin| !(0.0..1.0).contains(&margin))
+        {
+            let hint = "it is how much may be lost, as in 0.02";
+            self.add("margin", "`margin` is not between 0 and 1".into(), hint);
+        }
         for gate in &raw.gates {
             if let Err((message, hint)) = gate.check() {
                 self.add("gates", message, hint);
@@ -156,6 +191,11 @@ impl Faults<'_> {
             label_field: raw.label_field,
             intent_field: raw.intent_field.unwrap_or_else(|| "/intent".into()),
             slots_field: raw.slots_field.unwrap_or_else(|| "/slots".into()),
+            examples: raw.examples.into_iter().map(example).collect(),
+            split: raw.split,
+            slices: raw.slices.unwrap_or_else(|| SliceBy::ALL.to_vec()),
+            robustness: raw.robustness,
+            margin: raw.margin,
             gates: raw.gates,
             published: raw.published,
         }
@@ -177,10 +217,18 @@ impl Faults<'_> {
             }
         }
         let schema = raw.schema.and_then(|schema| self.schema(schema, folder));
+        for (field, rule) in &raw.fields.0 {
+            self.pointer("fields", Some(field));
+            if let Err(message) = rule.check() {
+                let hint = "`absolute` and `relative` go with `number`, `days` with `date`";
+                self.add(field, format!("`{field}`: {message}"), hint);
+            }
+        }
         Output {
             kind,
             labels,
             schema,
+            fields: raw.fields,
         }
     }
 
@@ -226,6 +274,14 @@ impl Faults<'_> {
             let message = format!("`{key}` is not a JSON pointer");
             self.add(key, message, "begin it with `/`, as in `/category`");
         }
+    }
+}
+
+fn example(raw: RawExample) -> Row {
+    Row {
+        input: Some(raw.input),
+        target: raw.target,
+        ..Row::default()
     }
 }
 
@@ -277,7 +333,12 @@ fn unknown_keys(path: &Path, text: &str, yaml: &serde_yaml::Value) -> Vec<Proble
     };
     check(Some(yaml), "", TASK_KEYS);
     check(top.get("output"), "output.", OUTPUT_KEYS);
-    for (list, keys) in [("gates", Gate::KEYS), ("published", PUBLISHED_KEYS)] {
+    check(top.get("robustness"), "robustness.", ROBUSTNESS_KEYS);
+    for (list, keys) in [
+        ("gates", Gate::KEYS),
+        ("published", PUBLISHED_KEYS),
+        ("examples", EXAMPLE_KEYS),
+    ] {
         let items = top.get(list).and_then(serde_yaml::Value::as_sequence);
         for item in items.into_iter().flatten() {
             check(Some(item), &format!("{list}[]."), keys);
@@ -348,6 +409,30 @@ mod tests {
         assert_eq!(task.metrics, [Metric::LabelMacroF1]);
         let task = parse("name: t\ndata: d\noutput: {type: label, labels: [1, true, no]}\n");
         assert_eq!(task.unwrap().output.labels, ["1", "true", "no"]);
+    }
+
+    #[test]
+    fn rules_examples_and_robustness_are_read_and_checked() {
+        let task = parse(
+            "name: t\ndata: d\nmargin: 0.02\nslices: [length]\nexamples:\n  - {input: q, target: {a: 1}}\n\
+             robustness: {kinds: [typos, near_miss], rows: 5}\noutput:\n  type: json\n  fields:\n    /total: {compare: number, absolute: 0.01}\n",
+        )
+        .unwrap();
+        assert_eq!(task.output.fields.of("/total").absolute, 0.01);
+        assert_eq!(task.examples[0].target_text(), "{\"a\":1}");
+        assert_eq!(task.robustness.unwrap().rows, 5);
+        assert_eq!(task.slices, [SliceBy::Length]);
+        let error = parse(
+            "name: t\ndata: d\nmargin: 2\noutput:\n  type: json\n  fields:\n    total: {compare: set, days: 3}\n",
+        )
+        .unwrap_err();
+        for part in [
+            "evals/t.yaml:3: `margin` is not between 0 and 1",
+            "`fields` is not a JSON pointer",
+            "evals/t.yaml:7: `total`: `days` does not go with this `compare`",
+        ] {
+            assert!(error.contains(part), "`{part}` is missing in:\n{error}");
+        }
     }
 
     #[test]

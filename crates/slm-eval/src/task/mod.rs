@@ -12,6 +12,9 @@ use serde_json::Value;
 
 use crate::gate::Gate;
 use crate::metrics::Metric;
+use crate::metrics::agreement::Rules;
+use crate::robustness::Robustness;
+use crate::rows::Row;
 
 /// The form of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, PartialOrd, Ord, Serialize, Deserialize)]
@@ -58,6 +61,25 @@ pub struct Output {
     pub labels: Vec<String>,
     /// JSON Schema (Draft 2020-12) of a JSON task.
     pub schema: Option<Value>,
+    /// How the values of JSON fields are compared, where not exactly.
+    pub fields: Rules,
+}
+
+/// What rows may be grouped by, beside their tags.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SliceBy {
+    /// The length of the question, in thirds of the rows.
+    Length,
+    /// The row's `language`.
+    Language,
+    /// The form of the answer, where rows differ in it.
+    Output,
+}
+
+impl SliceBy {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Length, Self::Language, Self::Output];
 }
 
 /// Scores that others published, drawn beside ours.
@@ -100,6 +122,16 @@ pub struct Task {
     pub intent_field: String,
     /// JSON pointer of the slots.
     pub slots_field: String,
+    /// Worked examples that stand before each question, as rows of the same form.
+    pub examples: Vec<Row>,
+    /// Only rows of this split are asked, where rows name theirs.
+    pub split: Option<String>,
+    /// What rows are grouped by beside their tags.
+    pub slices: Vec<SliceBy>,
+    /// Altered copies of rows that are asked as well.
+    pub robustness: Option<Robustness>,
+    /// How much worse than the frontier model the candidate may be and still replace it.
+    pub margin: Option<f64>,
     /// Thresholds.
     pub gates: Vec<Gate>,
     /// Reference scores.
@@ -117,6 +149,7 @@ impl Task {
             },
             intent_field: "/intent".into(),
             slots_field: "/slots".into(),
+            slices: SliceBy::ALL.to_vec(),
             ..Self::default()
         }
     }

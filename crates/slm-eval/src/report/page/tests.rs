@@ -4,7 +4,8 @@ use serde_json::json;
 
 use super::*;
 use crate::predictions::{Prediction, Predictions};
-use crate::report::extract;
+use crate::report::{extract, with_reviews};
+use crate::review::{Opinion, Review, Reviews};
 use crate::score::{Options, score};
 use crate::task::OutputType;
 
@@ -38,8 +39,8 @@ fn report(outputs: &[Option<&str>]) -> (String, Results) {
 #[test]
 fn hostile_text_stays_text() {
     let (page, _) = report(&[Some(HOSTILE), Some("yes"), None]);
-    assert_eq!(page.matches("<script").count(), 3, "only our own scripts");
-    assert_eq!(page.matches("</script").count(), 3);
+    assert_eq!(page.matches("<script").count(), 4, "only our own scripts");
+    assert_eq!(page.matches("</script").count(), 4);
     assert!(!page.contains("<img"));
     for steering in ['\u{1b}', '\u{202e}'] {
         let outside = page.split("<script type=").next().unwrap();
@@ -121,6 +122,27 @@ fn a_report_without_systems_or_samples_still_renders() {
     assert!(extract(&page).unwrap().samples.is_empty());
 }
 
+#[test]
+fn reviews_are_merged_into_the_page_and_come_back() {
+    let (page, _) = report(&[Some("yes"), None]);
+    let mut reviews = Reviews::default();
+    for reviewer in ["ann", HOSTILE] {
+        reviews.put(Review {
+            id: format!("0{HOSTILE}"),
+            reviewer: reviewer.into(),
+            opinion: Some(Opinion::BadTarget),
+            comment: HOSTILE.into(),
+        });
+    }
+    let merged = with_reviews(&page, &reviews).unwrap();
+    assert_eq!(merged.matches("</script").count(), 4);
+    assert_eq!(extract(&merged).unwrap().reviews, reviews);
+    // Merging again replaces, and nothing else has changed.
+    let emptied = with_reviews(&merged, &Reviews::default()).unwrap();
+    assert_eq!(emptied, page);
+    assert!(with_reviews("<html>", &reviews).is_err());
+}
+
 proptest::proptest! {
     #![proptest_config(proptest::prelude::ProptestConfig::with_cases(64))]
 
@@ -141,7 +163,7 @@ proptest::proptest! {
         let options = Options { resamples: 10, ..Options::default() };
         let results = score(&task, &rows, &systems, &options);
         let page = html(&results, &task, &rows, &systems);
-        proptest::prop_assert_eq!(page.matches("</script").count(), 3);
+        proptest::prop_assert_eq!(page.matches("</script").count(), 4);
         let back = extract(&page).unwrap();
         proptest::prop_assert_eq!(&back.samples[0].question, &question);
         proptest::prop_assert_eq!(&back.samples[0].answers[0].output, &output);
