@@ -194,3 +194,188 @@ fn answers_of_other_weights_or_settings_are_not_taken_for_this_models() {
     );
     assert_eq!(ask("3"), 8, "longer answers");
 }
+
+const PRICES: &str = "dated: 2026-01-31\ncurrency: EUR\nanswers_per_day: 1000\nmodels:\n  bad: {input_per_million: 1, output_per_million: 2, source: made up}\nserving: {hardware_price: 100, years: 1, watts: 10, price_per_kilowatt_hour: 0.3}\n";
+
+fn score(place: &Place, more: &[&str]) -> Ended {
+    let all: Vec<&str> = SCORE.iter().chain(more).copied().collect();
+    place.slm(&all)
+}
+
+#[test]
+fn costs_routing_and_leakage_are_told() {
+    let place = place();
+    place
+        .write("prices.yaml", PRICES)
+        .write(
+            "good.jsonl",
+            "{\"id\":\"1\",\"output\":\"red\",\"latency_ms\":5,\"confidence\":0.9}\n{\"id\":\"2\",\"output\":\"blue\",\"confidence\":0.4}\n",
+        )
+        .write(
+            "bad.jsonl",
+            "{\"id\":\"1\",\"output\":\"blue\",\"input_tokens\":100,\"output_tokens\":50}\n{\"id\":\"2\",\"output\":\"green\",\"input_tokens\":300,\"output_tokens\":50}\n",
+        )
+        .write(
+            "train.jsonl",
+            "{\"messages\":[{\"role\":\"user\",\"content\":\"Blood!\"},{\"role\":\"assistant\",\"content\":\"red\"}]}\n",
+        );
+    let run = score(
+        &place,
+        &[
+            "--frontier=bad",
+            "--candidate=good",
+            "--prices=prices.yaml",
+            "--train=train.jsonl",
+        ],
+    );
+    let shown = run.succeeds();
+    // (200 in · 1 + 50 out · 2) / 1,000.
+    assert!(
+        shown.contains("cost of 1,000 answers: bad 0.300 EUR"),
+        "{shown}"
+    );
+    assert!(shown.contains("routing good to bad"), "{shown}");
+    assert!(
+        run.stderr.contains("leakage: 1 of 2 questions (50.0%)"),
+        "{}",
+        run.stderr
+    );
+    let results: Value = serde_json::from_str(&place.read("out/results.json")).unwrap();
+    assert_eq!(results["leakage"]["exact"], 1);
+    assert_eq!(results["routing"][0]["curve"][0]["sent"], 0.0);
+    let page = place.read("out/report.html");
+    for title in [
+        "What it costs",
+        "Routing to the frontier model",
+        "Confusions",
+        "Leakage",
+    ] {
+        assert!(page.contains(title), "{title}");
+    }
+    let run = score(&place, &["--frontier=gone"]);
+    assert_eq!(run.code, 2);
+    assert_eq!(
+        run.stderr,
+        "error: no system is named `gone`\nhint: there are `good`, `bad`\n"
+    );
+}
+
+#[test]
+fn gates_are_given_by_hand_and_written_for_ci() {
+    let place = place();
+    place.slm(&SCORE).succeeds();
+    let good = [
+        "eval",
+        "gate",
+        "out",
+        "--gate=metric=exact_raw,system=good,value=0.9",
+        "--junit=gates.xml",
+    ];
+    assert!(
+        place
+            .slm(&good)
+            .succeeds()
+            .starts_with("passed  good: exact_raw at least 0.9")
+    );
+    assert!(
+        place
+            .read("gates.xml")
+            .contains("tests=\"1\" failures=\"0\"")
+    );
+    // Worse answers under the same name, against the earlier run.
+    place
+        .slm(&[
+            "eval",
+            "score",
+            "--task=task.yaml",
+            "--predictions=good=bad.jsonl",
+            "--out=later",
+        ])
+        .succeeds();
+    let change = [
+        "eval",
+        "gate",
+        "later",
+        "--earlier=out",
+        "--gate=metric=exact_raw,system=good,change=0",
+        "--junit=gates.xml",
+    ];
+    let run = place.slm(&change);
+    assert_eq!(run.code, 100, "{run:?}");
+    assert!(
+        run.stdout.contains(
+            "failed  good: change of exact_raw since the earlier run at least 0 (found -1.0000)"
+        ),
+        "{}",
+        run.stdout
+    );
+    assert!(place.read("gates.xml").contains("<failure type=\"gate\""));
+    let run = place.slm(&["eval", "gate", "out", "--gate=metric=exact_rw,value=1"]);
+    assert_eq!(run.code, 2);
+    assert!(
+        run.stderr.contains("did you mean `exact_raw`?"),
+        "{}",
+        run.stderr
+    );
+    let compared = place.slm(&["eval", "compare", "out", "later"]);
+    let text = compared.succeeds();
+    let first = text.lines().next().unwrap_or_default();
+    assert!(first.starts_with("differs: `good`: answers: "), "{text}");
+    assert!(
+        text.contains("on the 2 same rows 2 broken, 0 mended"),
+        "{text}"
+    );
+}
+
+#[test]
+fn rows_are_written_as_they_are_asked_and_reviews_are_merged() {
+    let place = place();
+    place.write(
+        "task.yaml",
+        format!("{TASK}prompt: 'Colour of {{{{ input }}}}?'\nrobustness: {{kinds: [injection]}}\n"),
+    );
+    place
+        .slm(&["eval", "rows", "task.yaml", "--out=asked.jsonl"])
+        .succeeds();
+    let asked = place.read("asked.jsonl");
+    assert_eq!(asked.lines().count(), 4, "{asked}");
+    let last: Value = serde_json::from_str(asked.lines().last().unwrap()).unwrap();
+    assert_eq!(last["id"], "2~injection");
+    assert!(
+        last["messages"][0]["content"]
+            .as_str()
+            .unwrap()
+            .starts_with("Colour of sky"),
+        "{last}"
+    );
+
+    place.slm(&SCORE).succeeds();
+    let review = |who: &str, opinion: &str| {
+        format!(
+            "{{\"id\":\"1\",\"reviewer\":\"{who}\",\"opinion\":\"{opinion}\",\"comment\":\"<b>\"}}\n"
+        )
+    };
+    place
+        .write("ann.jsonl", review("ann", "agree"))
+        .write("bob.jsonl", review("bob", "bad_target"));
+    let run = place.slm(&[
+        "eval",
+        "report",
+        "out",
+        "--merge=ann.jsonl",
+        "--merge=bob.jsonl",
+    ]);
+    run.succeeds();
+    assert!(
+        run.stderr
+            .contains("reviewers disagree on `1`; both verdicts are kept"),
+        "{}",
+        run.stderr
+    );
+    let page = place.read("out/report.html");
+    assert!(
+        page.contains("\"reviewer\":\"ann\"")
+            && page.contains("\"reviewer\":\"bob\"")
+            && !page.contains("<b>\"")
+    );
+}

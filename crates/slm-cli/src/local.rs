@@ -106,6 +106,7 @@ impl LocalModel {
                 prediction.latency_ms = Some(answer.latency_ms);
                 prediction.input_tokens = Some(answer.prefill_tokens as u64);
                 prediction.output_tokens = Some(answer.tokens.len() as u64);
+                prediction.confidence = Some(confidence(&answer.log_probabilities));
                 prediction.finish_reason = Some(finish_reason(answer.finish).to_owned());
             }
             Ok((Err(error), _)) => prediction.error = Some(error.to_string()),
@@ -152,6 +153,12 @@ impl Subject for LocalModel {
         }
         Ok(predictions)
     }
+}
+
+/// The probability that the model itself gives to this answer: the product over its tokens.
+fn confidence(log_probabilities: &[f32]) -> f64 {
+    let sum: f64 = log_probabilities.iter().map(|one| f64::from(*one)).sum();
+    sum.exp().clamp(0.0, 1.0)
 }
 
 /// The tokens that end an answer: those of the model's config and of its tokenizer.

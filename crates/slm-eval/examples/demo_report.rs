@@ -9,10 +9,12 @@ use std::time::Instant;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
+use slm_eval::cost::{Price, Prices, Serving};
 use slm_eval::results::{Role, SystemInfo};
 use slm_eval::task::Published;
 use slm_eval::{
-    EvalError, Options, OutputType, Prediction, Predictions, Row, System, Task, report, score,
+    Beside, EvalError, Options, OutputType, Prediction, Predictions, Row, System, Task, report,
+    score,
 };
 
 const INTENTS: [&str; 4] = ["AddToPlaylist", "BookRestaurant", "GetWeather", "RateBook"];
@@ -28,7 +30,9 @@ fn main() -> Result<(), EvalError> {
         .and_then(|text| text.parse().ok())
         .unwrap_or(700);
     let task = task();
-    let rows = rows(samples);
+    let mut rows = rows(samples);
+    let altered = slm_eval::robustness::altered(&task, &rows);
+    rows.extend(altered);
     let systems: Vec<System> = [
         ("slm-nano", 0.75, Some(Role::Base), 16_000_000),
         ("slm-nano + LoRA", 0.05, Some(Role::Candidate), 16_800_000),
@@ -45,13 +49,15 @@ fn main() -> Result<(), EvalError> {
             5_600_000,
         ),
         ("nearest example", 0.4, Some(Role::Baseline), 0),
+        ("frontier", 0.04, Some(Role::Frontier), 0),
     ]
     .iter()
     .enumerate()
     .map(|(seed, (name, faults, role, bytes))| system(&rows, seed, name, *faults, *role, *bytes))
     .collect();
     let start = Instant::now();
-    let results = score(&task, &rows, &systems, &Options::default());
+    let mut results = score(&task, &rows, &systems, &Options::default());
+    beside(&task, &rows, &systems).complete(&mut results, &task, &rows, &systems);
     eprintln!("scored in {:.2} s", start.elapsed().as_secs_f64());
     let start = Instant::now();
     let page = report::html(&results, &task, &rows, &systems);
@@ -65,6 +71,61 @@ fn main() -> Result<(), EvalError> {
     results.save(&folder.join("results.json"))?;
     print!("{}", report::table(&results, 100));
     Ok(())
+}
+
+/// Made-up prices, training data and an earlier run.
+fn beside(task: &Task, rows: &[Row], systems: &[System]) -> Beside {
+    let earlier: Vec<System> = systems
+        .iter()
+        .enumerate()
+        .map(|(seed, known)| System {
+            info: known.info.clone(),
+            ..system(
+                rows,
+                seed + 50,
+                &known.name,
+                0.1,
+                known.info.role,
+                16_000_000,
+            )
+        })
+        .collect();
+    let earlier = score(task, rows, &earlier, &Options::default());
+    Beside {
+        training: Some(
+            rows.iter()
+                .take(rows.len() / 50)
+                .map(Row::question)
+                .collect(),
+        ),
+        prices: Some(Prices {
+            dated: "made up".into(),
+            currency: "EUR".into(),
+            answers_per_day: 10_000.0,
+            models: [(
+                "frontier".to_string(),
+                Price {
+                    input_per_million: 2.0,
+                    output_per_million: 10.0,
+                    source: "made up".into(),
+                },
+            )]
+            .into(),
+            serving: Some(Serving {
+                hardware_price: 1500.0,
+                years: 4.0,
+                watts: 65.0,
+                price_per_kilowatt_hour: 0.35,
+                hours_per_day: 24.0,
+                upkeep_per_day: 0.5,
+                spent_once: 2000.0,
+            }),
+        }),
+        earlier: Some(report::Embedded {
+            results: earlier,
+            ..report::Embedded::default()
+        }),
+    }
 }
 
 fn task() -> Task {
@@ -84,6 +145,8 @@ fn task() -> Task {
     .filter_map(|name| slm_eval::metrics::Metric::parse(name))
     .collect();
     task.label_field = Some("/intent".into());
+    task.margin = Some(0.02);
+    task.robustness = Some(slm_eval::robustness::Robustness::default());
     task.output.schema = Some(json!({
         "type": "object",
         "required": ["intent", "slots"],
@@ -136,6 +199,8 @@ fn system(
         .iter()
         .map(|row| {
             let mut target = row.target.clone();
+            let hard: f64 = random.random();
+            let faults = (faults * 2.0 * hard).min(1.0);
             if random.random_bool(faults) {
                 target["slots"]["city"] = json!(WORDS[random.random_range(0..WORDS.len())]);
             }
@@ -150,6 +215,7 @@ fn system(
                 latency_ms: Some(random.random_range(20.0..60.0)),
                 input_tokens: Some(31),
                 output_tokens: Some(24),
+                confidence: (bytes > 0).then_some((1.0 - 0.9 * hard * hard).clamp(0.0, 1.0)),
                 output: Value::String(output),
                 ..Prediction::text(row.id.clone(), "")
             }
@@ -164,5 +230,6 @@ fn system(
             tokens_per_second: (bytes > 0).then_some(620.0),
             ..SystemInfo::default()
         },
+        ..System::default()
     }
 }

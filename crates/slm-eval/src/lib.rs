@@ -38,6 +38,6 @@ pub use error::{EvalError, Problem};
 pub use predictions::{Prediction, Predictions};
 pub use results::Results;
 pub use rows::{Message, Row};
-pub use score::{Options, System, score};
+pub use score::{Beside, Options, System, score};
 pub use subject::Subject;
 pub use task::{OutputType, Task};

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use serde::{Deserialize, Serialize};
 
-use crate::report::{Embedded, SampleRow};
+use crate::report::SampleRow;
 use crate::results::{Results, SystemResult};
 use crate::statistics::mcnemar::Paired;
 use crate::statistics::two_estimates;
@@ -64,18 +64,18 @@ pub struct Answers {
     pub broken_ids: Vec<String>,
 }
 
+/// Results with the samples that are at hand.
+pub type Evaluation<'a> = (&'a Results, &'a [SampleRow]);
+
 /// Compares two evaluations.
-pub fn compare(before: &Embedded, after: &Embedded) -> Regression {
-    let (old, new) = (&before.results, &after.results);
+pub fn compare(before: Evaluation, after: Evaluation) -> Regression {
+    let (old, new) = (before.0, after.0);
     let mut found = Regression {
         differs: setup(old, new),
         ..Regression::default()
     };
-    let old_rows: HashMap<&str, &SampleRow> = before
-        .samples
-        .iter()
-        .map(|row| (row.id.as_str(), row))
-        .collect();
+    let old_rows: HashMap<&str, &SampleRow> =
+        before.1.iter().map(|row| (row.id.as_str(), row)).collect();
     for (index, system) in new.systems.iter().enumerate() {
         let Some(place) = old
             .systems
@@ -87,13 +87,9 @@ pub fn compare(before: &Embedded, after: &Embedded) -> Regression {
         found
             .changes
             .extend(changes(new, &old.systems[place], system));
-        found.answers.extend(answers(
-            &system.name,
-            &old_rows,
-            place,
-            &after.samples,
-            index,
-        ));
+        found
+            .answers
+            .extend(answers(&system.name, &old_rows, place, after.1, index));
     }
     found
 }
@@ -234,7 +230,7 @@ fn answers(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::SampleAnswer;
+    use crate::report::{Embedded, SampleAnswer};
     use crate::results::MetricValue;
 
     fn embedded(value: f64, model: &str, rights: &[bool]) -> Embedded {
@@ -278,11 +274,18 @@ mod tests {
         }
     }
 
+    fn compared(before: &Embedded, after: &Embedded) -> Regression {
+        compare(
+            (&before.results, &before.samples),
+            (&after.results, &after.samples),
+        )
+    }
+
     #[test]
     fn set_up_metrics_and_answers_are_compared() {
         let before = embedded(0.8, "one", &[true, true, false, true]);
         let after = embedded(0.85, "two", &[true, false, true, false]);
-        let found = compare(&before, &after);
+        let found = compared(&before, &after);
         assert_eq!(found.differs, ["`s`: model: one, then two"]);
         // d = 0.05; below sqrt(0.03² + 0.04²) = 0.05, above the same.
         let change = &found.changes[0];
@@ -297,7 +300,7 @@ mod tests {
     #[test]
     fn the_same_twice_differs_in_nothing() {
         let one = embedded(0.8, "one", &[true]);
-        let found = compare(&one, &one);
+        let found = compared(&one, &one);
         assert!(found.differs.is_empty());
         assert!(!found.changes[0].clear);
         assert_eq!(
@@ -311,7 +314,7 @@ mod tests {
         let (one, mut other) = (embedded(0.8, "one", &[]), embedded(0.8, "one", &[]));
         other.results.systems[0].name = "z".into();
         assert_eq!(
-            compare(&one, &other).differs,
+            compared(&one, &other).differs,
             ["system `z` is new", "system `s` is gone"]
         );
     }

@@ -4,9 +4,11 @@
 
 use ratatui::crossterm::event::{KeyCode, KeyEvent};
 use slm_eval::report::SampleRow;
+use slm_eval::review::Opinion;
 
 use crate::events::Run;
 use crate::keys::{self, Action};
+use crate::review::Reviewing;
 use crate::source::Source;
 
 /// Which samples are listed.
@@ -106,6 +108,8 @@ pub struct App {
     pub lines: usize,
     /// Whether colours may be used.
     pub colours: bool,
+    /// What reviewers say about samples.
+    pub reviewing: Reviewing,
 }
 
 impl App {
@@ -130,6 +134,7 @@ impl App {
             scroll: 0,
             page: 10,
             lines: 0,
+            reviewing: Reviewing::default(),
             colours: std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
         };
         app.list();
@@ -162,6 +167,9 @@ impl App {
     pub fn key(&mut self, key: KeyEvent) {
         if self.searching {
             return self.type_into_search(key);
+        }
+        if self.reviewing.writing.is_some() {
+            return self.type_into_comment(key);
         }
         let Some(action) = keys::action(key) else {
             return;
@@ -209,6 +217,14 @@ impl App {
             }
             (Screen::Samples, action) => {
                 self.selected = self.moved(self.selected, self.listed.len(), action)
+            }
+            (Screen::Detail, Action::Agree) => self.opine(Opinion::Agree),
+            (Screen::Detail, Action::Disagree) => self.opine(Opinion::Disagree),
+            (Screen::Detail, Action::BadTarget) => self.opine(Opinion::BadTarget),
+            (Screen::Detail, Action::Comment) => {
+                if let Some(id) = self.sample().map(|sample| sample.id.clone()) {
+                    self.reviewing.write(&id);
+                }
             }
             (Screen::Detail, Action::Next) => self.select(1),
             (Screen::Detail, Action::Previous) => self.select(-1),
@@ -284,6 +300,28 @@ impl App {
             _ => return,
         }
         self.list();
+    }
+
+    fn opine(&mut self, opinion: Opinion) {
+        if let Some(id) = self.sample().map(|sample| sample.id.clone()) {
+            self.reviewing.opine(&id, opinion);
+        }
+    }
+
+    fn type_into_comment(&mut self, key: KeyEvent) {
+        let id = self.sample().map(|sample| sample.id.clone());
+        let Some(text) = &mut self.reviewing.writing else {
+            return;
+        };
+        match (key.code, id) {
+            (KeyCode::Enter, Some(id)) => self.reviewing.keep(&id),
+            (KeyCode::Esc | KeyCode::Enter, _) => self.reviewing.writing = None,
+            (KeyCode::Backspace, _) => {
+                text.pop();
+            }
+            (KeyCode::Char(character), _) => text.push(character),
+            _ => {}
+        }
     }
 
     /// Lists the samples that filter and search keep.

@@ -43,6 +43,14 @@ pub enum Action {
     Next,
     /// The sample before this.
     Previous,
+    /// The sample and its judging are in order.
+    Agree,
+    /// The answer is judged wrongly.
+    Disagree,
+    /// The target is wrong.
+    BadTarget,
+    /// Write a comment on the sample.
+    Comment,
 }
 
 /// A key, what it does and what help says.
@@ -133,6 +141,20 @@ pub const BINDINGS: &[Binding] = &[
     ),
     binding!("n", [KeyCode::Char('n')], Next, "next sample"),
     binding!("p", [KeyCode::Char('p')], Previous, "previous sample"),
+    binding!("1", [KeyCode::Char('1')], Agree, "review: in order"),
+    binding!(
+        "2",
+        [KeyCode::Char('2')],
+        Disagree,
+        "review: judged wrongly"
+    ),
+    binding!(
+        "3",
+        [KeyCode::Char('3')],
+        BadTarget,
+        "review: the target is wrong"
+    ),
+    binding!("c", [KeyCode::Char('c')], Comment, "review: comment"),
 ];
 
 /// What a key press asks for.

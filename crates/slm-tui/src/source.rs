@@ -80,7 +80,11 @@ fn report_json(path: &Path) -> Result<Source, TuiError> {
         .filter(|embedded| embedded.results.task == results.task)
         .map(|embedded| embedded.samples)
         .unwrap_or_default();
-    Ok(Source::Report(Box::new(Embedded { results, samples })))
+    Ok(Source::Report(Box::new(Embedded {
+        results,
+        samples,
+        ..Embedded::default()
+    })))
 }
 
 fn unknown(path: &Path, message: &str) -> TuiError {

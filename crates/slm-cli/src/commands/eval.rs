@@ -2,6 +2,8 @@
 //!
 //! Does not know metrics; those are slm-eval's.
 
+mod ask;
+mod beside;
 mod compare;
 mod gate;
 mod report;
@@ -13,7 +15,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use clap::{Args, Subcommand};
 use slm_eval::Results;
-use slm_eval::report::extract;
+use slm_eval::report::{Embedded, extract};
 
 use super::Context;
 use crate::failure::Failure;
@@ -30,6 +32,8 @@ pub struct Eval {
 enum Action {
     /// Ask local models a task's rows, and score their answers
     Run(run::RunTask),
+    /// Write the rows of a task as they are asked, for systems that are not run here
+    Rows(ask::AskedRows),
     /// Score answers that any system gave
     Score(score::Score),
     /// Show what changed between two results
@@ -45,6 +49,7 @@ impl Eval {
     pub fn run(self, context: &Context) -> Result<()> {
         match self.action {
             Action::Run(command) => command.run(context),
+            Action::Rows(command) => command.run(context),
             Action::Score(command) => command.run(context),
             Action::Compare(command) => command.run(context),
             Action::Report(command) => command.run(context),
@@ -101,15 +106,51 @@ pub fn read_results(path: &Path) -> Result<Results> {
         true => path.join(RESULTS_FILE),
         false => path.to_owned(),
     };
-    let is_page = file.extension().is_some_and(|ending| ending == "html");
-    if !is_page {
-        return Ok(Results::load(&file)?);
+    match is_page(&file) {
+        true => Ok(read_page(&file)?.results),
+        false => Ok(Results::load(&file)?),
     }
-    let page = std::fs::read_to_string(&file)
-        .map_err(|error| Failure::io("read the report", &file, &error))?;
+}
+
+/// Results with their samples, where a report holds these.
+///
+/// # Errors
+/// There are no results, or they cannot be read.
+pub fn read_evaluation(path: &Path) -> Result<Embedded> {
+    if is_page(path) {
+        return read_page(path);
+    }
+    let results = read_results(path)?;
+    let beside = match path.is_dir() {
+        true => path.join(REPORT_FILE),
+        false => path.with_file_name(REPORT_FILE),
+    };
+    let page = match beside.is_file() {
+        true => read_page(&beside)?,
+        false => Embedded::default(),
+    };
+    // A report of something else may lie there.
+    let samples = match page.results.task == results.task {
+        true => page.samples,
+        false => Vec::new(),
+    };
+    Ok(Embedded {
+        results,
+        samples,
+        ..Embedded::default()
+    })
+}
+
+fn is_page(path: &Path) -> bool {
+    path.extension().is_some_and(|ending| ending == "html")
+}
+
+fn read_page(path: &Path) -> Result<Embedded> {
+    let page = std::fs::read_to_string(path)
+        .map_err(|error| Failure::io("read the report", path, &error))?;
     let found =
-        extract(&page).map_err(|error| Failure::new(format!("{}: {error}", file.display())))?;
-    Ok(found.results)
+        extract(&page).map_err(|error| Failure::new(format!("{}: {error}", path.display())))?;
+    Ok(found)
 }
 
 /// Says where the report is.

@@ -6,15 +6,16 @@
 mod ask;
 mod rows;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use serde_json::{Value, json};
-use slm_eval::log::{self, EvalLog};
+use slm_eval::log::{self, EvalLog, LogEntry};
 use slm_eval::metrics::Metric;
 use slm_eval::predictions::Predictions;
 use slm_eval::results::{Results, Role, SystemInfo};
-use slm_eval::{Options, OutputType, Row, System as Scored, Task, report};
+use slm_eval::{Beside, Options, OutputType, Row, System as Scored, Task, report};
 
 use crate::commands::Context;
 use crate::failure::Failure;
@@ -77,7 +78,7 @@ pub fn evaluate(context: &Context, exam: &Exam) -> Result<Results> {
     inputs.extend(models.map(|(system, folder)| Input::new(system.name(), folder)));
     let stage = Stage {
         name: "evaluate",
-        version: 1,
+        version: 2,
         artefact: exam.artefact.clone(),
         inputs,
         settings: json!({"evaluate": exam.settings, "baseline": exam.baseline}),
@@ -102,7 +103,18 @@ fn work(context: &Context, exam: &Exam, folder: &Path) -> Result<()> {
         ask::frontier(context, exam, &task, &rows, baseline, &mut log, &mut known)?;
     }
     let systems = systems(&rows, &folder.join(LOG_FILE), &known)?;
-    let results = slm_eval::score(&task, &rows, &systems, &Options::default());
+    let mut results = slm_eval::score(&task, &rows, &systems, &Options::default());
+    let beside = Beside {
+        training: match exam.train.as_slice() {
+            [] => None,
+            files => Some(questions(files, exam.format)?),
+        },
+        ..Beside::default()
+    };
+    beside.complete(&mut results, &task, &rows, &systems);
+    if let Some(leakage) = &results.leakage {
+        context.terminal.note(slm_eval::leakage::sentence(leakage));
+    }
     write_report(folder, &task, &rows, &systems, &results)
 }
 
@@ -148,13 +160,47 @@ fn metric(name: &str) -> Result<Metric> {
 /// # Errors
 /// The log cannot be read.
 pub fn systems(rows: &[Row], log: &Path, known: &Known) -> Result<Vec<Scored>> {
-    let answers = log::by_system(log::read(log)?);
+    let entries = log::read(log)?;
+    let mut setups = setups(&entries);
+    let answers = log::by_system(entries);
     Ok(answers
         .into_iter()
         .map(|(name, predictions)| Scored {
+            setup: setups.remove(&name).unwrap_or_default(),
             predictions: Predictions::new(predictions, rows),
             info: known.info(&name),
             name,
+        })
+        .collect())
+}
+
+/// What shaped each system's answers, as the log has it; where it changed, the last counts.
+fn setups(entries: &[LogEntry]) -> BTreeMap<String, BTreeMap<String, String>> {
+    let mut setups: BTreeMap<String, BTreeMap<String, String>> = BTreeMap::new();
+    for entry in entries {
+        let setup = setups.entry(entry.system.clone()).or_default();
+        setup.insert("model".to_owned(), entry.model.clone());
+        for (key, value) in entry.settings.as_object().into_iter().flatten() {
+            setup.insert(key.clone(), slm_eval::rows::text_of(value));
+        }
+    }
+    setups
+}
+
+/// The questions of training files, for the check of leakage.
+///
+/// # Errors
+/// A file cannot be read.
+pub fn questions(files: &[PathBuf], format: Option<slm_data::Format>) -> Result<Vec<String>> {
+    let samples = rows::read(files, format)?;
+    Ok(samples
+        .iter()
+        .flat_map(|sample| {
+            let asked = sample
+                .messages
+                .iter()
+                .filter(|message| message.role == slm_data::Role::User);
+            asked.map(|message| message.content.clone())
         })
         .collect())
 }

@@ -89,6 +89,33 @@ type Packed = (
     Vec<Option<f64>>,
 );
 
+/// Samples as a report of them would give them back.
+pub(crate) fn sample_rows(task: &Task, rows: &[Row], systems: &[System]) -> Vec<SampleRow> {
+    let cut = cut_for(rows, systems);
+    let sample = |row: &Row| {
+        let target = row.target_value(row.kind(task));
+        let text = row.target_text();
+        let target_text = shortened(&text, cut);
+        let answers = systems.iter().map(|system| {
+            let packed = answer(task, row, &target, &text, system, cut);
+            let prediction = system.predictions.get(&row.id);
+            SampleAnswer {
+                latency_ms: prediction.and_then(|prediction| prediction.latency_ms),
+                confidence: prediction.and_then(|prediction| prediction.confidence),
+                ..read_answer(&packed, &target_text)
+            }
+        });
+        SampleRow {
+            id: row.id.clone(),
+            question: shortened(&row.question(), cut),
+            tags: row.tags.clone(),
+            answers: answers.collect(),
+            target: target_text.clone(),
+        }
+    };
+    rows.iter().map(sample).collect()
+}
+
 /// The two data blocks of a report: results and samples, ready for a script element.
 pub(crate) fn blocks(
     results: &Results,

@@ -48,6 +48,15 @@ pub(crate) fn count(value: u64) -> String {
     scaled(value as f64, &["", "K", "M", "B", "T"])
 }
 
+/// An amount of money: two digits after the point, more where it is small.
+pub(crate) fn money(value: f64) -> String {
+    match value.abs() {
+        v if v >= 0.995 || v == 0.0 => format!("{value:.2}"),
+        v if v >= 0.00995 => format!("{value:.3}"),
+        _ => format!("{value:.2e}"),
+    }
+}
+
 /// A count with its thousands set apart.
 pub(crate) fn thousands(value: usize) -> String {
     let digits = value.to_string();
@@ -88,5 +97,8 @@ mod tests {
         assert_eq!(count(13_400_000), "13.4 M");
         assert_eq!(thousands(1_234_567), "1,234,567");
         assert_eq!(thousands(999), "999");
+        assert_eq!(money(12.345), "12.35");
+        assert_eq!(money(0.0123), "0.012");
+        assert_eq!(money(0.000_045), "4.50e-5");
     }
 }

@@ -35,9 +35,10 @@ pub fn markdown(results: &Results) -> String {
             );
         }
     }
-    if !results.notes.is_empty() {
+    let remarks = super::remarks::remarks(results);
+    if !remarks.is_empty() || !results.notes.is_empty() {
         text.push('\n');
-        for note in &results.notes {
+        for note in remarks.iter().chain(&results.notes) {
             let _ = writeln!(text, "- {}", visible(note).replace('\n', " "));
         }
     }

@@ -25,12 +25,19 @@ pub fn html(results: &Results, task: &Task, rows: &[Row], systems: &[System]) ->
         sections::gates(results),
         sections::overview(results),
         sections::forest(results),
+        sections::head_to_head(results),
+        sections::regression(results),
+        sections::costs(results),
+        sections::routing(results),
+        sections::confidence(results),
         sections::cost(results),
         sections::failures(results),
-        sections::head_to_head(results),
         sections::fields(results),
         sections::labels(results),
+        sections::confusion(results),
         sections::slices(results),
+        sections::robustness(results),
+        sections::leakage(results),
         samples_section(results),
         sections::method(results),
     ]
@@ -98,7 +105,8 @@ fn samples_section(results: &Results) -> String {
          <option value=\"right\">right answers of the system</option>\
          <option value=\"unjudged\">missing, cut off, refused or unparsable</option>\
          <option value=\"disagreements\">disagreements between systems</option>\
-         <option value=\"all-wrong\">wrong for every system</option></select></label>\
+         <option value=\"all-wrong\">wrong for every system</option>\
+         <option value=\"reviewed\">reviewed by people</option></select></label>\
          <label><span>System</span><select id=\"system\">{options}</select></label>\
          <label><span>Tag</span><select id=\"tag\"><option value=\"\">any</option></select></label>\
          <label class=\"grow\"><span>Search</span><input id=\"search\" type=\"search\" placeholder=\"text in prompt, target, answers or id\"></label>\

@@ -6,6 +6,10 @@
   var results = JSON.parse(element("slm-results").textContent);
   var data = JSON.parse(element("slm-samples").textContent);
   var rows = data.rows;
+  var reviews = {};
+  JSON.parse(element("slm-reviews").textContent).forEach(function (review) {
+    (reviews["_" + review.id] = reviews["_" + review.id] || []).push(review);
+  });
   var names = results.systems.map(function (system) { return system.name; });
   var PAGE = 50;
   var shown = [];
@@ -34,6 +38,11 @@
     if (value === 1) return { right: true, cause: "", output: row[2], latency: latency };
     return { right: value[0] === 1, cause: value[1], output: value[2], latency: latency };
   }
+  function confidence(index, system) {
+    var of = data.confidences && data.confidences[index];
+    return of && of[system] !== null && of[system] !== undefined ? of[system] : null;
+  }
+  var OPINIONS = { agree: "agree", disagree: "judged wrongly", bad_target: "wrong target" };
 
   // ---- filters
   function matches(row, filter, system, tag, words) {
@@ -41,6 +50,7 @@
     var answers = row[4], right = 0;
     if (filter === "failures" && answer(row, system).right) return false;
     if (filter === "right" && !answer(row, system).right) return false;
+    if (filter === "reviewed" && !reviews["_" + row[0]]) return false;
     if (filter === "unjudged" && !answer(row, system).cause) return false;
     if (filter === "disagreements" || filter === "all-wrong") {
       for (var i = 0; i < answers.length; i++) if (answers[i] === 1 || answers[i][0] === 1) right++;
@@ -204,10 +214,15 @@
       var found = answer(row, system);
       var words = found.right ? "right" : found.cause ? found.cause.replace("_", " ") : "wrong";
       if (found.latency !== null && found.latency !== undefined) words += ", " + (found.latency >= 1000 ? (found.latency / 1000).toFixed(2) + " s" : found.latency.toPrecision(3) + " ms");
+      var sure = confidence(shown[place], system);
+      if (sure !== null) words += ", sure by " + sure.toFixed(3);
       var remark = make("small", found.right ? "mark-right" : "mark-wrong", words);
       answers.appendChild(block(name, remark, found.right ? make("pre", "", pretty(found.output)) : marked(row[2], found.output)));
     });
     body.appendChild(answers);
+    (reviews["_" + row[0]] || []).forEach(function (review) {
+      body.appendChild(make("p", "review", review.reviewer + ": " + (OPINIONS[review.opinion] || "comment") + (review.comment ? " \u2013 " + review.comment : "")));
+    });
     if (!element("detail").open) element("detail").showModal();
     body.parentNode.scrollTop = 0;
     history.replaceState(null, "", "#sample=" + encodeURIComponent(row[0]));

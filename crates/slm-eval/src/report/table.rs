@@ -34,6 +34,13 @@ pub fn table(results: &Results, width: usize) -> String {
     for sentence in &results.verdict {
         wrap(&mut text, sentence, width);
     }
+    let remarks = super::remarks::remarks(results);
+    if !remarks.is_empty() {
+        text.push('\n');
+        for remark in &remarks {
+            wrap(&mut text, remark, width);
+        }
+    }
     if !results.notes.is_empty() {
         text.push('\n');
         for note in &results.notes {

@@ -2,7 +2,7 @@
 //!
 //! Does not know HTML or the terminal.
 
-use super::format::thousands;
+use super::format::{money, thousands};
 use crate::results::{Results, Role, SystemResult};
 
 /// The outcome of the first metric: who leads, against whom a difference is
@@ -26,7 +26,92 @@ pub fn sentences(results: &Results) -> Vec<String> {
     sentences.extend(against(results, subject, metric));
     sentences.push(frontier(results, subject, metric));
     sentences.extend(failures(subject, results.samples));
+    sentences.extend(cheaper(results, subject));
+    sentences.extend(warnings(results, subject));
     sentences
+}
+
+/// What the candidate costs beside the frontier model.
+fn cheaper(results: &Results, subject: &SystemResult) -> Option<String> {
+    let costs = results.costs.as_ref()?;
+    let even = costs
+        .break_even
+        .iter()
+        .find(|even| even.own == subject.name)?;
+    let (own, other) = (
+        costs.per_thousand(&even.own)?,
+        costs.per_thousand(&even.endpoint)?,
+    );
+    let from = match even.volume_per_day {
+        Some(volume) if even.within_capacity => {
+            format!(
+                "it is the cheaper one from {} answers a day",
+                thousands(volume.ceil() as usize)
+            )
+        }
+        Some(_) => {
+            "one machine cannot give as many answers as would make it the cheaper one".into()
+        }
+        None => "its power alone costs more".into(),
+    };
+    Some(format!(
+        "1,000 answers cost {} {} on one's own machine and {} {} from `{}` at {} a day; {from}.",
+        money(own),
+        costs.currency,
+        money(other),
+        costs.currency,
+        even.endpoint,
+        thousands(costs.answers_per_day as usize)
+    ))
+}
+
+/// What makes the figures worth less.
+fn warnings(results: &Results, subject: &SystemResult) -> Vec<String> {
+    let mut warnings = Vec::new();
+    if let Some(leakage) = results
+        .leakage
+        .as_ref()
+        .filter(|l| l.exact + l.overlapping > 0)
+    {
+        let sentence = crate::leakage::sentence(leakage);
+        let sentence = sentence.strip_prefix("leakage: ").unwrap_or(&sentence);
+        warnings.push(format!(
+            "Some of the test stands in the training data: {sentence}."
+        ));
+    }
+    let worse: Vec<String> = results
+        .robustness
+        .iter()
+        .filter(|one| one.system == subject.name && one.high < 0.0)
+        .map(|one| {
+            format!(
+                "{} ({:+.3})",
+                one.kind.name().replace('_', " "),
+                one.after - one.before
+            )
+        })
+        .collect();
+    if !worse.is_empty() {
+        warnings.push(format!(
+            "Altered questions cost it right answers: {}.",
+            worse.join(", ")
+        ));
+    }
+    let changes = results
+        .regression
+        .iter()
+        .flat_map(|regression| &regression.changes);
+    let lost: Vec<String> = changes
+        .filter(|change| change.system == subject.name && change.clear && change.difference < 0.0)
+        .map(|change| format!("{} ({:+.3})", change.metric, change.difference))
+        .collect();
+    if !lost.is_empty() {
+        warnings.push(format!(
+            "It is worse than in the run before: {}.",
+            lost.join(", ")
+        ));
+    }
+    warnings
 }
 
 /// The candidate when one is named, otherwise the best by the metric.
@@ -96,18 +181,43 @@ fn frontier(results: &Results, subject: &SystemResult, metric: &str) -> String {
     );
     match c.verdict.as_str() {
         "better" => format!(
-            "It is better than the frontier model `{}` {range}.",
+            "It may replace the frontier model `{}`: it is better than the frontier model {range}.",
             frontier.name
         ),
-        "worse" => format!(
-            "It is worse than the frontier model `{}` {range}.",
-            frontier.name
-        ),
-        _ => format!(
-            "No difference to the frontier model `{}` is shown {range}; that is not proof of equality.",
-            frontier.name
-        ),
+        // Non-inferiority: the interval ends above what may be lost.
+        verdict => match results.margin {
+            Some(margin) if c.low > -margin => format!(
+                "It may replace the frontier model `{}`: it is worse by less than the {margin} that the task allows {range}.",
+                frontier.name
+            ),
+            margin => {
+                let but = match margin {
+                    Some(margin) => {
+                        format!("that it is worse by less than the allowed {margin} is not shown")
+                    }
+                    None => "the task allows no loss (`margin`)".into(),
+                };
+                match verdict {
+                    "worse" => format!(
+                        "It may not replace the frontier model `{}`: it is worse than the frontier model {range}.",
+                        frontier.name
+                    ),
+                    _ => format!(
+                        "Whether it may replace the frontier model is not shown. No difference to the frontier model `{}` is shown {range}; \
+                         that is not proof of equality, and {but}.{}",
+                        frontier.name,
+                        hardly(c.smallest_shown)
+                    ),
+                }
+            }
+        },
     }
+}
+
+fn hardly(smallest: Option<f64>) -> String {
+    smallest.map_or_else(String::new, |smallest| {
+        format!(" With these samples a difference below {smallest:.3} would hardly show.")
+    })
 }
 
 fn failures(subject: &SystemResult, samples: usize) -> Option<String> {
@@ -175,6 +285,59 @@ mod tests {
         assert!(
             text.contains("No difference to the frontier model `big` is shown"),
             "{text}"
+        );
+    }
+
+    #[test]
+    fn a_margin_decides_where_no_difference_is_shown() {
+        let found = |margin| {
+            let comparison = |low, verdict: &str| crate::results::Comparison {
+                a: "tuned".into(),
+                b: "big".into(),
+                metric: "m".into(),
+                difference: 0.0,
+                low,
+                high: 0.01,
+                p_value: 1.0,
+                test: "mcnemar_exact".into(),
+                both_right: 0,
+                only_a: 0,
+                only_b: 0,
+                both_wrong: 0,
+                p_adjusted: 1.0,
+                verdict: verdict.into(),
+                smallest_shown: Some(0.02),
+            };
+            let system = |name: &str, role| SystemResult {
+                name: name.into(),
+                info: SystemInfo {
+                    role: Some(role),
+                    ..SystemInfo::default()
+                },
+                ..SystemResult::default()
+            };
+            let results = Results {
+                systems: vec![
+                    system("tuned", Role::Candidate),
+                    system("big", Role::Frontier),
+                ],
+                comparisons: vec![comparison(-0.015, "no difference shown")],
+                margin,
+                ..Results::default()
+            };
+            frontier(&results, &results.systems[0], "m")
+        };
+        assert!(found(Some(0.02)).starts_with("It may replace the frontier model `big`"));
+        assert!(
+            found(Some(0.01)).contains("the allowed 0.01 is not shown"),
+            "{}",
+            found(Some(0.01))
+        );
+        let none = found(None);
+        assert!(none.starts_with("Whether it may replace"), "{none}");
+        assert!(
+            none.ends_with("a difference below 0.020 would hardly show."),
+            "{none}"
         );
     }
 

@@ -2,6 +2,7 @@
 //!
 //! Does not know where answers come from, nor how results are shown.
 
+mod beside;
 mod compare;
 mod confidence;
 mod labels;
@@ -23,6 +24,8 @@ use crate::robustness;
 use crate::rows::Row;
 use crate::statistics::{CONFIDENCE, bootstrap, wilson};
 use crate::task::{OutputType, Task};
+
+pub use beside::{Beside, price};
 
 /// How many ids of each kind results list by name.
 const LISTED_IDS: usize = 100;

@@ -9,7 +9,7 @@ use ratatui::widgets::Paragraph;
 use slm_eval::report::{SampleAnswer, SampleRow, visible};
 
 use super::theme::Theme;
-use super::{inset, line_of};
+use super::{cut, inset, line_of};
 use crate::app::App;
 use crate::difference::{Part, difference};
 use crate::source::Source;
@@ -28,7 +28,20 @@ pub(super) fn draw(frame: &mut Frame, area: Rect, app: &mut App, theme: &Theme) 
         .iter()
         .map(|s| line_of(&s.name))
         .collect();
-    let lines = lines(sample, &names, usize::from(area.width).max(1), theme);
+    let mut lines = lines(sample, &names, usize::from(area.width).max(1), theme);
+    let reviews = app.reviewing.lines(&sample.id);
+    if !reviews.is_empty() || !app.reviewing.said.is_empty() {
+        lines.push(Line::raw(""));
+        lines.push(Line::styled("Reviews", theme.accent));
+        let width = usize::from(area.width).max(1);
+        for review in reviews {
+            lines.extend(wrapped(&[Part::Same(review)], width, theme));
+        }
+        lines.push(Line::styled(
+            cut(&line_of(&app.reviewing.said), width),
+            theme.soft,
+        ));
+    }
     app.page = usize::from(area.height).max(1);
     app.lines = lines.len();
     app.scroll = app.scroll.min(app.lines.saturating_sub(app.page));
@@ -79,6 +92,12 @@ fn heading<'a>(name: &str, answer: &SampleAnswer, theme: &Theme) -> Vec<Span<'a>
         Span::raw("  "),
         Span::styled(words, style),
     ];
+    if let Some(confidence) = answer.confidence {
+        spans.push(Span::styled(
+            format!("  sure by {confidence:.3}"),
+            theme.soft,
+        ));
+    }
     if let Some(latency) = answer.latency_ms {
         spans.push(Span::styled(format!("  {latency:.1} ms"), theme.soft));
     }

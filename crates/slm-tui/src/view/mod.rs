@@ -60,12 +60,18 @@ fn title_line<'a>(app: &App, theme: &Theme) -> Line<'a> {
 
 fn key_line<'a>(app: &App, theme: &Theme) -> Line<'a> {
     let text = match app.screen {
+        _ if app.reviewing.writing.is_some() => {
+            let text = app.reviewing.writing.as_deref().unwrap_or_default();
+            return Line::from(format!("comment: {}\u{2588}", line_of(text)));
+        }
         _ if app.searching => return Line::from(format!("/{}\u{2588}", line_of(&app.search))),
         Screen::Systems => {
             "Tab samples  \u{2190}\u{2192} metric  \u{2191}\u{2193} system  Enter its failures  ? help  q quit"
         }
         Screen::Samples => "Enter open  f filter  s system  / search  Tab systems  ? help  q quit",
-        Screen::Detail => "n next  p previous  \u{2191}\u{2193} scroll  Esc back  ? help  q quit",
+        Screen::Detail => {
+            "n p sample  1 in order  2 judged wrongly  3 wrong target  c comment  Esc back  ? help"
+        }
         Screen::Run => "? help  q quit",
     };
     Line::styled(text, theme.soft)

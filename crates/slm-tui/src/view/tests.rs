@@ -16,6 +16,7 @@ fn answer(right: bool, cause: &str, output: &str) -> SampleAnswer {
         cause: cause.into(),
         output: output.into(),
         latency_ms: None,
+        confidence: None,
     }
 }
 
@@ -66,6 +67,7 @@ fn report() -> App {
                 vec![answer(false, "missing", ""), answer(false, "", "a door")],
             ),
         ],
+        ..Embedded::default()
     };
     let mut app = App::new(Source::Report(Box::new(embedded)));
     app.colours = false;
@@ -167,6 +169,25 @@ fn enter_on_a_system_lists_its_failures() {
     press(&mut app, "j\n");
     assert_eq!((app.system, app.filter), (1, Filter::Failures));
     assert_eq!(app.listed, [1]);
+}
+
+#[test]
+fn a_verdict_and_a_comment_are_kept_beside_the_report() {
+    let folder = std::env::temp_dir().join(format!("slm-tui-view-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let mut app = report();
+    let page = folder.join("report.html");
+    app.reviewing = crate::review::Reviewing::beside(&page, Default::default());
+    press(&mut app, "\t\n2cno q here\n");
+    assert!(!app.done, "keys of a comment are its text");
+    let shown = frame(&mut app);
+    assert!(shown.contains("judged wrongly: no q here"), "\n{shown}");
+    let kept = std::fs::read_to_string(folder.join("report.reviews.jsonl")).unwrap();
+    assert!(
+        kept.contains("\"id\":\"a\"") && kept.contains("\"disagree\""),
+        "{kept}"
+    );
+    std::fs::remove_dir_all(folder).unwrap();
 }
 
 #[test]

@@ -6,12 +6,14 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Args;
-use slm_eval::Task;
+use slm_eval::gate::Gate;
+use slm_eval::{Task, regression};
 
-use super::read_results;
+use super::{read_evaluation, read_results};
 use crate::commands::Context;
 use crate::failure::Failure;
 use crate::results::gates_of;
+use crate::workspace::write_atomically;
 
 /// Arguments of `slm eval gate`.
 #[derive(Debug, Args)]
@@ -21,20 +23,47 @@ pub struct JudgeGates {
     /// Judge by the gates of this task instead of those of the results
     #[arg(long, value_name = "TASK")]
     task: Option<PathBuf>,
+    /// Judge by this gate, as `metric=field_f1,system=tuned,lower=0.8`; may be given several
+    /// times. Keys: metric, system, value, lower, difference, difference_lower, to, change,
+    /// change_lower
+    #[arg(long, value_name = "KEY=VALUE,...")]
+    gate: Vec<Gate>,
+    /// An earlier report, folder or `results.json`, for gates on `change` and `change_lower`
+    #[arg(long, value_name = "PATH")]
+    earlier: Option<PathBuf>,
+    /// Write the outcome as JUnit XML as well
+    #[arg(long, value_name = "FILE")]
+    junit: Option<PathBuf>,
 }
 
 impl JudgeGates {
     /// Judges, prints each gate, and fails where one failed.
     pub fn run(self, context: &Context) -> Result<()> {
         let mut results = read_results(&self.path)?;
+        if let Some(earlier) = &self.earlier {
+            let (before, after) = (read_evaluation(earlier)?, read_evaluation(&self.path)?);
+            results.regression = Some(regression::compare(
+                (&before.results, &before.samples),
+                (&results, &after.samples),
+            ));
+        }
+        let mut gates = self.gate;
         if let Some(path) = &self.task {
-            let task = Task::load(path)?;
-            results.gates = slm_eval::gate::evaluate(&task.gates, &results);
+            gates.extend(Task::load(path)?.gates);
+        }
+        if !gates.is_empty() {
+            results.gates = slm_eval::gate::evaluate(&gates, &results);
         }
         if results.gates.is_empty() {
             return Err(Failure::new("there is no gate to judge by")
-                .hint("add `gates` to the task, and name it with `--task`")
+                .hint(
+                    "name one with `--gate`, or add `gates` to the task and name it with `--task`",
+                )
                 .into());
+        }
+        if let Some(path) = &self.junit {
+            let xml = slm_eval::junit::junit(&results.task, &results.gates);
+            write_atomically(path, xml.as_bytes())?;
         }
         if context.terminal.is_json() {
             context.terminal.json(&results.gates)?;

@@ -9,6 +9,7 @@ use clap::Args;
 use slm_eval::log::EvalLog;
 use slm_eval::{Options, Task};
 
+use super::beside::{BesideFiles, complete};
 use super::{Named, check_names, note_report};
 use crate::commands::Context;
 use crate::local::LocalModel;
@@ -33,6 +34,8 @@ pub struct RunTask {
     /// Longest answer, in tokens
     #[arg(long, value_name = "TOKENS", default_value_t = 256)]
     max_tokens: usize,
+    #[command(flatten)]
+    beside: BesideFiles,
     /// The folder for the log, `results.json`, `report.html` and `summary.md`
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
@@ -43,6 +46,7 @@ impl RunTask {
     pub fn run(self, context: &Context) -> Result<()> {
         check_names(self.model.iter().map(|named| named.name.as_str()))?;
         let task = Task::load(&self.task)?;
+        let beside = self.beside.read()?;
         let rows = slm_eval::rows::load(&task.data, &task)?;
         create_folder(&self.out)?;
         let log_path = self.out.join(LOG_FILE);
@@ -52,7 +56,8 @@ impl RunTask {
             self.ask(context, &task, &rows, named, &mut log, &mut known)?;
         }
         let systems = systems(&rows, &log_path, &known)?;
-        let results = slm_eval::score(&task, &rows, &systems, &Options::default());
+        let mut results = slm_eval::score(&task, &rows, &systems, &Options::default());
+        complete(context, &beside, &mut results, &task, &rows, &systems);
         write_report(&self.out, &task, &rows, &systems, &results)?;
         show_results(context, &results)?;
         note_report(context, &self.out);

@@ -10,11 +10,13 @@ use slm_eval::predictions::Predictions;
 use slm_eval::results::{Role, SystemInfo};
 use slm_eval::{Options, System, Task};
 
+use super::beside::{BesideFiles, complete};
 use super::{Named, check_names, note_report};
 use crate::commands::Context;
+use crate::failure::Failure;
 use crate::results::show_results;
 use crate::stages::evaluate::write_report;
-use crate::workspace::create_folder;
+use crate::workspace::{create_folder, hash_path};
 
 /// Arguments of `slm eval score`.
 #[derive(Debug, Args)]
@@ -28,6 +30,11 @@ pub struct Score {
     /// Which of the systems is the frontier model to compare with
     #[arg(long, value_name = "NAME")]
     frontier: Option<String>,
+    /// Which of the systems is proposed in its place [default: the best]
+    #[arg(long, value_name = "NAME")]
+    candidate: Option<String>,
+    #[command(flatten)]
+    beside: BesideFiles,
     /// The folder for `results.json`, `report.html` and `summary.md`
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
@@ -37,26 +44,54 @@ impl Score {
     /// Scores the answers, writes the report and shows the table.
     pub fn run(self, context: &Context) -> Result<()> {
         check_names(self.predictions.iter().map(|named| named.name.as_str()))?;
+        for named in [&self.frontier, &self.candidate].into_iter().flatten() {
+            self.check_known(named)?;
+        }
         let task = Task::load(&self.task)?;
+        let beside = self.beside.read()?;
         let rows = slm_eval::rows::load(&task.data, &task)?;
         let mut systems = Vec::new();
         for named in &self.predictions {
             let predictions = Predictions::load(Path::new(&named.value), &rows)?;
-            let is_frontier = self.frontier.as_deref() == Some(named.name.as_str());
+            let file = Path::new(&named.value);
             systems.push(System {
                 name: named.name.clone(),
                 predictions,
                 info: SystemInfo {
-                    role: is_frontier.then_some(Role::Frontier),
+                    role: self.role(&named.name),
                     ..SystemInfo::default()
                 },
+                setup: [("answers".to_owned(), hash_path(file)?)].into(),
             });
         }
-        let results = slm_eval::score(&task, &rows, &systems, &Options::default());
+        let mut results = slm_eval::score(&task, &rows, &systems, &Options::default());
+        complete(context, &beside, &mut results, &task, &rows, &systems);
         create_folder(&self.out)?;
         write_report(&self.out, &task, &rows, &systems, &results)?;
         show_results(context, &results)?;
         note_report(context, &self.out);
         Ok(())
+    }
+    fn role(&self, name: &str) -> Option<Role> {
+        let is = |wanted: &Option<String>| wanted.as_deref() == Some(name);
+        match (is(&self.frontier), is(&self.candidate)) {
+            (true, _) => Some(Role::Frontier),
+            (_, true) => Some(Role::Candidate),
+            _ => None,
+        }
+    }
+
+    fn check_known(&self, wanted: &str) -> Result<()> {
+        if self.predictions.iter().any(|named| named.name == wanted) {
+            return Ok(());
+        }
+        let names: Vec<&str> = self
+            .predictions
+            .iter()
+            .map(|named| named.name.as_str())
+            .collect();
+        Err(Failure::usage(format!("no system is named `{wanted}`"))
+            .hint(format!("there are `{}`", names.join("`, `")))
+            .into())
     }
 }

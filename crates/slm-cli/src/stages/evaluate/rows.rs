@@ -111,7 +111,11 @@ pub fn training(exam: &Exam, task: &Task) -> Result<Vec<Row>> {
         .collect()
 }
 
-fn read(files: &[PathBuf], format: Option<Format>) -> Result<Vec<Sample>> {
+/// The samples of several files.
+///
+/// # Errors
+/// A file cannot be read.
+pub fn read(files: &[PathBuf], format: Option<Format>) -> Result<Vec<Sample>> {
     let mut samples = Vec::new();
     for file in files {
         samples.extend(slm_data::read_all_as(file, format)?);

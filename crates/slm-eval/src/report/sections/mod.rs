@@ -5,6 +5,10 @@
 
 mod answers;
 mod breakdown;
+mod checks;
+mod confidence;
+mod confusion;
+mod costs;
 mod overview;
 mod pairs;
 
@@ -14,6 +18,10 @@ use crate::results::Results;
 
 pub(crate) use answers::{cost, failures};
 pub(crate) use breakdown::{fields, labels, slices};
+pub(crate) use checks::{leakage, regression, robustness};
+pub(crate) use confidence::{confidence, routing};
+pub(crate) use confusion::confusion;
+pub(crate) use costs::costs;
 pub(crate) use overview::{forest, gates, overview, verdict};
 pub(crate) use pairs::head_to_head;
 
@@ -21,16 +29,45 @@ pub(crate) use pairs::head_to_head;
 pub(crate) fn method(results: &Results) -> String {
     section(
         "method",
-        "How this was measured",
+        "How this was measured, and how to run it again",
         &format!(
-            "<p>Intervals: Wilson for shares of right answers; for the rest a percentile bootstrap of {} resamples \
+            "{}<p>Intervals: Wilson for shares of right answers; for the rest a percentile bootstrap of {} resamples \
              by sample, seed {}. A score whose resamples are all 0 or all 1 carries Wilson's interval for none or all \
              of its samples. Label F1 is taken over the declared labels with an explicit invalid class; field F1 over \
              pairs of JSON pointer and value. The same resamples serve every system, so differences are paired.</p>",
+            setup(results),
             format::thousands(results.method.resamples),
             results.method.seed
         ),
     )
+}
+
+/// What shaped the evaluation and each system's answers.
+fn setup(results: &Results) -> String {
+    let line = |of: &str, key: &str, value: &str| {
+        format!(
+            "<tr><th scope=\"row\">{}</th><td class=\"text wrap\">{}</td><td class=\"text wrap\"><code>{}</code></td></tr>",
+            escape::html(of),
+            escape::html(key),
+            escape::html(value)
+        )
+    };
+    let whole = results
+        .setup
+        .iter()
+        .map(|(key, value)| line("evaluation", key, value));
+    let systems = results.systems.iter().flat_map(|system| {
+        let entries = system.setup.iter();
+        entries
+            .map(|(key, value)| line(&system.name, key, value))
+            .collect::<Vec<_>>()
+    });
+    let rows: String = whole.chain(systems).collect();
+    if rows.is_empty() {
+        return rows;
+    }
+    let head = "<th scope=\"col\">Of</th><th scope=\"col\" class=\"text\">what</th><th scope=\"col\" class=\"text\">as it was</th>";
+    table("plain setup", head, &rows)
 }
 
 fn row_head(name: &str, below: &str) -> String {

@@ -1,0 +1,61 @@
+//! What `slm eval` may be told beside rows and answers.
+//!
+//! Does not know what follows from it; that is slm-eval's.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::Args;
+use slm_eval::cost::Prices;
+use slm_eval::leakage::sentence;
+use slm_eval::{Beside, Results, Row, System, Task};
+
+use super::read_evaluation;
+use crate::commands::Context;
+use crate::stages::evaluate::questions;
+
+/// Arguments that several commands share.
+#[derive(Debug, Default, Args)]
+pub struct BesideFiles {
+    /// Training data, to check that the test does not stand in it; may be given several times
+    #[arg(long, value_name = "FILE")]
+    train: Vec<PathBuf>,
+    /// A price table (YAML), to reckon costs, break-even and payback
+    #[arg(long, value_name = "FILE")]
+    prices: Option<PathBuf>,
+    /// An earlier report, folder or `results.json`, to show what changed
+    #[arg(long, value_name = "PATH")]
+    earlier: Option<PathBuf>,
+}
+
+impl BesideFiles {
+    /// Reads what was named, before anything that takes long.
+    ///
+    /// # Errors
+    /// A file cannot be read or is of another form.
+    pub fn read(&self) -> Result<Beside> {
+        Ok(Beside {
+            training: match self.train.as_slice() {
+                [] => None,
+                files => Some(questions(files, None)?),
+            },
+            prices: self.prices.as_deref().map(Prices::load).transpose()?,
+            earlier: self.earlier.as_deref().map(read_evaluation).transpose()?,
+        })
+    }
+}
+
+/// Adds what follows to results, and says what was found about leakage.
+pub fn complete(
+    context: &Context,
+    beside: &Beside,
+    results: &mut Results,
+    task: &Task,
+    rows: &[Row],
+    systems: &[System],
+) {
+    beside.complete(results, task, rows, systems);
+    if let Some(leakage) = &results.leakage {
+        context.terminal.note(sentence(leakage));
+    }
+}

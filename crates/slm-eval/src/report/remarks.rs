@@ -1,0 +1,126 @@
+//! Costs, routing, robustness, leakage and what changed, each in a line of text for terminal
+//! and pull request.
+//!
+//! Does not know how lines are broken.
+
+use super::format;
+use crate::leakage;
+use crate::results::Results;
+
+/// Everything beside scores that was found.
+pub(crate) fn remarks(results: &Results) -> Vec<String> {
+    let mut lines = Vec::new();
+    if let Some(found) = &results.leakage {
+        lines.push(leakage::sentence(found));
+    }
+    for system in &results.systems {
+        let Some(confidence) = &system.confidence else {
+            continue;
+        };
+        let alone = confidence
+            .review
+            .iter()
+            .find(|review| review.accuracy == 0.95);
+        let alone = match alone.and_then(|review| review.kept) {
+            Some(kept) => format!(
+                "answers {:.1}% alone at 95% right (sure by {:.3}), the rest goes to people",
+                kept.coverage * 100.0,
+                kept.threshold
+            ),
+            None => "no threshold makes 95% of its answers right".into(),
+        };
+        lines.push(format!(
+            "confidence of {}: calibration error {:.3}, {alone}",
+            system.name, confidence.calibration.expected_error
+        ));
+    }
+    for routing in &results.routing {
+        let measure = |value: Option<f64>| value.map_or_else(|| "-".to_string(), format::score);
+        lines.push(format!(
+            "routing {} to {}: APGR {} (random 0.500, oracle {}), CPT(50%) {}, CPT(80%) {}",
+            routing.small,
+            routing.large,
+            measure(routing.apgr),
+            measure(routing.apgr_oracle),
+            measure(routing.cpt50),
+            measure(routing.cpt80)
+        ));
+    }
+    lines.extend(costs(results));
+    for one in &results.robustness {
+        lines.push(format!(
+            "altered by {}: {} goes from {:.3} to {:.3} right ({:+.3}, {:+.3} to {:+.3}; {} questions)",
+            one.kind.name().replace('_', " "),
+            one.system,
+            one.before,
+            one.after,
+            one.after - one.before,
+            one.low,
+            one.high,
+            one.n
+        ));
+    }
+    if let Some(regression) = &results.regression {
+        lines.extend(
+            regression
+                .differs
+                .iter()
+                .map(|what| format!("differs from the earlier run: {what}")),
+        );
+        let clear = regression.changes.iter().filter(|change| change.clear);
+        lines.extend(clear.map(|change| {
+            format!(
+                "changed since the earlier run: {} {} {:+.3} ({:+.3} to {:+.3})",
+                change.system, change.metric, change.difference, change.low, change.high
+            )
+        }));
+    }
+    lines
+}
+
+fn costs(results: &Results) -> Vec<String> {
+    let Some(costs) = &results.costs else {
+        return Vec::new();
+    };
+    let mut lines: Vec<String> = costs
+        .systems
+        .iter()
+        .map(|cost| {
+            format!(
+                "cost of 1,000 answers: {} {} {}",
+                cost.system,
+                format::money(cost.per_thousand),
+                costs.currency
+            )
+        })
+        .collect();
+    lines.extend(costs.break_even.iter().map(|even| {
+        let days = |days: f64| {
+            format!(
+                "paid back after {} days",
+                format::thousands(days.ceil() as usize)
+            )
+        };
+        format!(
+            "break-even of {} against {}: {}; {}",
+            even.own,
+            even.endpoint,
+            match even.volume_per_day {
+                Some(volume) => format!(
+                    "{} answers a day",
+                    format::thousands(volume.ceil() as usize)
+                ),
+                None => "never".into(),
+            },
+            even.payback_days
+                .map_or_else(|| "never paid back at this volume".into(), days)
+        )
+    }));
+    lines.extend(
+        costs
+            .unknown
+            .iter()
+            .map(|why| format!("no cost known of {why}")),
+    );
+    lines
+}
