@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::run::{Place, copy, repository};
+use crate::run::{Ended, Place, copy, repository};
 
 const TASK: &str = "name: colours\ndata: rows.jsonl\noutput:\n  type: label\n  labels: [red, blue]\nmetrics: [exact_raw, label_macro_f1]\ngates:\n  - {metric: exact_raw, system: good, value: 0.9}\n  - {metric: exact_raw, system: bad, value: 0.9}\n";
 const ROWS: &str = "{\"id\":\"1\",\"input\":\"blood\",\"target\":\"red\"}\n{\"id\":\"2\",\"input\":\"sky\",\"target\":\"blue\"}\n";
@@ -231,7 +231,7 @@ fn costs_routing_and_leakage_are_told() {
     let shown = run.succeeds();
     // (200 in · 1 + 50 out · 2) / 1,000.
     assert!(
-        shown.contains("cost of 1,000 answers: bad 0.300 EUR"),
+        shown.contains("cost of 1,000 answers: ") && shown.contains("bad 0.300 EUR"),
         "{shown}"
     );
     assert!(shown.contains("routing good to bad"), "{shown}");

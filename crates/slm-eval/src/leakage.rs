@@ -4,7 +4,8 @@
 //! training row; it `overlaps` when at least half of its runs of [`RUN`] words stand in the
 //! training data (shorter questions: when the whole question stands within one). The n-gram
 //! check follows that of GPT-3 (Brown et al. 2020, appendix C) with shorter runs, since questions
-//! are short. Does not know answers: a leaked question is a fault whatever its answer.
+//! are short; like it, runs that are common in the training data (an instruction, a form letter) are
+//! left out. Does not know answers: a leaked question is a fault whatever its answer.
 
 use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -16,6 +17,8 @@ use crate::rows::Row;
 
 /// Words of a run.
 pub const RUN: usize = 8;
+/// Runs that stand in more training texts than this are no sign of leakage.
+const COMMON: u32 = 10;
 /// Share of a question's runs from which it overlaps.
 const SHARE: f64 = 0.5;
 /// Rows that results list by name.
@@ -93,7 +96,8 @@ pub fn sentence(leakage: &Leakage) -> String {
 struct Index {
     count: usize,
     whole: HashMap<u64, usize>,
-    runs: HashSet<u64>,
+    /// Runs of words with the number of training texts that hold them.
+    runs: HashMap<u64, u32>,
 }
 
 impl Index {
@@ -101,14 +105,17 @@ impl Index {
         let mut index = Self {
             count: 0,
             whole: HashMap::new(),
-            runs: HashSet::new(),
+            runs: HashMap::new(),
         };
         for text in training {
             let words = words(text);
             index.whole.entry(hash(&words)).or_insert(index.count);
             // Runs of every length up to RUN, so that short questions are found within texts.
             for length in 3..=RUN {
-                index.runs.extend(words.windows(length).map(hash));
+                let runs: HashSet<u64> = words.windows(length).map(hash).collect();
+                for run in runs {
+                    *index.runs.entry(run).or_default() += 1;
+                }
             }
             index.count += 1;
         }
@@ -125,9 +132,16 @@ impl Index {
         let share = if length < 3 {
             f64::from(training_row.is_some())
         } else {
-            let runs = words.windows(length);
-            let total = runs.len();
-            runs.filter(|run| self.runs.contains(&hash(run))).count() as f64 / total as f64
+            // What stands in many texts is an instruction or a form, not a leaked question.
+            let times = words
+                .windows(length)
+                .map(|run| self.runs.get(&hash(run)).copied());
+            let telling: Vec<u32> = times
+                .map(Option::unwrap_or_default)
+                .filter(|times| *times <= COMMON)
+                .collect();
+            let found = telling.iter().filter(|times| **times > 0).count();
+            found as f64 / telling.len().max(1) as f64
         };
         let exact = training_row.is_some();
         (exact || share >= SHARE).then(|| Leak {
@@ -193,6 +207,20 @@ mod tests {
             "{}",
             sentence(&found)
         );
+    }
+
+    #[test]
+    fn a_common_instruction_is_no_leak() {
+        let instruction = "read the letter and say in one word what it is about";
+        let training: Vec<String> = (0..20)
+            .map(|index| format!("{instruction}: letter number{index}"))
+            .collect();
+        let rows = [
+            row("a", &format!("{instruction}: something new")),
+            row("b", &training[3]),
+        ];
+        let found = check(&rows, training.iter().map(String::as_str));
+        assert_eq!((found.exact, found.overlapping), (1, 0));
     }
 
     #[test]

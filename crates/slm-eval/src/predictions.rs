@@ -59,7 +59,8 @@ pub struct Predictions {
     pub duplicate: Vec<String>,
     /// Ids that no row has; ignored.
     pub unknown: Vec<String>,
-    /// Ids of rows without an answer; counted as wrong.
+    /// Ids of rows without an answer; counted as wrong. Altered copies are left out: they are
+    /// judged apart.
     pub missing: Vec<String>,
 }
 
@@ -81,7 +82,7 @@ impl Predictions {
         }
         found.missing = rows
             .iter()
-            .filter(|row| !found.by_id.contains_key(&row.id))
+            .filter(|row| row.origin.is_none() && !found.by_id.contains_key(&row.id))
             .map(|row| row.id.clone())
             .collect();
         found

@@ -53,6 +53,7 @@ pub(crate) fn money(value: f64) -> String {
     match value.abs() {
         v if v >= 0.995 || v == 0.0 => format!("{value:.2}"),
         v if v >= 0.00995 => format!("{value:.3}"),
+        v if v >= 0.000_1 => format!("{value:.5}"),
         _ => format!("{value:.2e}"),
     }
 }

@@ -10,7 +10,7 @@ use super::escape;
 const SIZE: f64 = 300.0;
 const LEFT: f64 = 40.0;
 const BOTTOM: f64 = 34.0;
-const TOP: f64 = 8.0;
+const TOP: f64 = 20.0;
 const RIGHT: f64 = 12.0;
 
 /// One curve.
@@ -93,7 +93,7 @@ pub(crate) fn plot(x: &str, y: &str, curves: &[Curve], dots: bool) -> String {
         LEFT + width / 2.0,
         SIZE * 0.8 - 4.0,
         escape::html(x),
-        TOP - 1.0,
+        TOP - 9.0,
         escape::html(y)
     );
     svg
@@ -130,7 +130,7 @@ mod tests {
             svg.contains("&lt;b&gt; from 0.700") && !svg.contains("<b>"),
             "{svg}"
         );
-        assert!(svg.contains("288.0,8.0"), "{svg}");
+        assert!(svg.contains("288.0,20.0"), "{svg}");
         assert_eq!(svg.matches("<circle").count(), 2);
     }
 }

@@ -47,33 +47,60 @@ pub(crate) fn remarks(results: &Results) -> Vec<String> {
         ));
     }
     lines.extend(costs(results));
-    for one in &results.robustness {
-        lines.push(format!(
-            "altered by {}: {} goes from {:.3} to {:.3} right ({:+.3}, {:+.3} to {:+.3}; {} questions)",
-            one.kind.name().replace('_', " "),
-            one.system,
-            one.before,
-            one.after,
-            one.after - one.before,
-            one.low,
-            one.high,
-            one.n
-        ));
-    }
-    if let Some(regression) = &results.regression {
-        lines.extend(
-            regression
-                .differs
-                .iter()
-                .map(|what| format!("differs from the earlier run: {what}")),
-        );
-        let clear = regression.changes.iter().filter(|change| change.clear);
-        lines.extend(clear.map(|change| {
-            format!(
-                "changed since the earlier run: {} {} {:+.3} ({:+.3} to {:+.3})",
-                change.system, change.metric, change.difference, change.low, change.high
-            )
-        }));
+    lines.extend(robustness(results));
+    lines.extend(regression(results));
+    lines
+}
+
+/// One line for each system: the change of right answers by each kind, `*` where it is clear.
+fn robustness(results: &Results) -> Vec<String> {
+    let of_system = |system: &crate::results::SystemResult| {
+        let own = results
+            .robustness
+            .iter()
+            .filter(|one| one.system == system.name);
+        let kinds: Vec<String> = own
+            .map(|one| {
+                let clear = if one.low > 0.0 || one.high < 0.0 {
+                    "*"
+                } else {
+                    ""
+                };
+                let kind = one.kind.name().replace('_', " ");
+                format!("{kind} {:+.3}{clear}", one.after - one.before)
+            })
+            .collect();
+        let words = format!("altered questions, {}: {}", system.name, kinds.join(", "));
+        (!kinds.is_empty()).then_some(words)
+    };
+    results.systems.iter().filter_map(of_system).collect()
+}
+
+/// What differed in the set-up, then one line for each system with its clear changes.
+fn regression(results: &Results) -> Vec<String> {
+    let Some(regression) = &results.regression else {
+        return Vec::new();
+    };
+    let differs = regression.differs.iter();
+    let mut lines: Vec<String> = differs
+        .map(|what| format!("differs from the earlier run: {what}"))
+        .collect();
+    for system in &results.systems {
+        let own = regression
+            .changes
+            .iter()
+            .filter(|change| change.system == system.name);
+        let clear: Vec<String> = own
+            .filter(|change| change.clear)
+            .map(|change| format!("{} {:+.3}", change.metric, change.difference))
+            .collect();
+        if !clear.is_empty() {
+            lines.push(format!(
+                "since the earlier run, {}: {}",
+                system.name,
+                clear.join(", ")
+            ));
+        }
     }
     lines
 }
@@ -82,18 +109,22 @@ fn costs(results: &Results) -> Vec<String> {
     let Some(costs) = &results.costs else {
         return Vec::new();
     };
-    let mut lines: Vec<String> = costs
+    let each: Vec<String> = costs
         .systems
         .iter()
         .map(|cost| {
             format!(
-                "cost of 1,000 answers: {} {} {}",
+                "{} {} {}",
                 cost.system,
                 format::money(cost.per_thousand),
                 costs.currency
             )
         })
         .collect();
+    let mut lines = Vec::new();
+    if !each.is_empty() {
+        lines.push(format!("cost of 1,000 answers: {}", each.join(", ")));
+    }
     lines.extend(costs.break_even.iter().map(|even| {
         let days = |days: f64| {
             format!(

@@ -2,55 +2,80 @@
 //!
 //! Does not know samples.
 
-use super::{row_head, section, table};
+use super::{metric_name, row_head, section, table};
 use crate::leakage;
 use crate::regression::{Answers, Change, Regression};
 use crate::report::escape;
 use crate::report::format;
-use crate::results::Results;
+use crate::results::{Results, SystemResult};
+use crate::robustness::{Altered, Kind};
 
-/// Answers to altered questions beside those to the questions themselves.
+/// Answers to altered questions beside those to the questions themselves: systems by kinds.
 pub(crate) fn robustness(results: &Results) -> String {
     if results.robustness.is_empty() {
         return String::new();
     }
-    let rows: String = results
-        .robustness
+    let has = |kind: Kind| results.robustness.iter().any(|one| one.kind == kind);
+    let kinds: Vec<Kind> = Kind::ALL.into_iter().filter(|kind| has(*kind)).collect();
+    let head: String = kinds
         .iter()
-        .map(|one| {
-            let class = match (one.low > 0.0, one.high < 0.0) {
-                (_, true) => "bad",
-                (true, _) => "good",
-                _ => "none",
-            };
+        .map(|kind| {
             format!(
-                "<tr>{}<td class=\"text\">{}</td><td>{}</td><td>{}</td><td>{}</td>\
-                 <td class=\"{class}\">{}<small>{} to {}</small></td><td>{}</td><td>{}</td><td>{}</td></tr>",
-                row_head(&one.system, ""),
-                escape::html(&one.kind.name().replace('_', " ")),
-                format::thousands(one.n),
-                format::score(one.before),
-                format::score(one.after),
-                format::signed(one.after - one.before),
-                format::signed(one.low),
-                format::signed(one.high),
-                one.broken,
-                one.mended,
-                escape::html(&format::p_value(one.p_value))
+                "<th scope=\"col\">{}</th>",
+                escape::html(&kind.name().replace('_', " "))
             )
         })
         .collect();
-    let head = "<th scope=\"col\">System</th><th scope=\"col\" class=\"text\">altered by</th><th scope=\"col\">questions</th>\
-        <th scope=\"col\">right as they were</th><th scope=\"col\">right when altered</th><th scope=\"col\">change</th>\
-        <th scope=\"col\">broken</th><th scope=\"col\">mended</th><th scope=\"col\">p</th>";
-    let remark = "<p class=\"aside\">The same questions with typing errors, in capitals, with odd white space, behind long talk, \
-        with another label named, with an instruction to ignore all others. The right answer stays the same; words that an answer \
-        must repeat are untouched. Exact McNemar on the same questions.</p>";
+    let row = |system: &SystemResult| {
+        let found = |kind: &Kind| {
+            results
+                .robustness
+                .iter()
+                .find(|one| one.system == system.name && one.kind == *kind)
+        };
+        let cells: String = kinds
+            .iter()
+            .map(|kind| found(kind).map_or_else(none, altered_cell))
+            .collect();
+        let asked = kinds.iter().any(|kind| found(kind).is_some());
+        asked.then(|| format!("<tr>{}{cells}</tr>", row_head(&system.name, "")))
+    };
+    let rows: String = results.systems.iter().filter_map(row).collect();
+    let remark = "<p class=\"aside\">Share right of the same questions as they were and when altered, and the change with its 95% interval: \
+        with typing errors, in capitals, with odd white space, behind long talk, with another label named, with an instruction to ignore all others. \
+        The right answer stays the same; words that an answer must repeat are untouched. Coloured where the interval leaves out 0; \
+        exact McNemar test on pointing.</p>";
+    let head = format!("<th scope=\"col\">System</th>{head}");
     section(
         "robustness",
         "Altered questions",
-        &format!("{}{remark}", table("plain", head, &rows)),
+        &format!("{}{remark}", table("plain", &head, &rows)),
     )
+}
+
+fn altered_cell(one: &Altered) -> String {
+    let class = match (one.low > 0.0, one.high < 0.0) {
+        (_, true) => "bad",
+        (true, _) => "good",
+        _ => "score",
+    };
+    format!(
+        "<td title=\"{} questions, {} broken, {} mended, p = {}\"><span class=\"{class}\">{}</span>\
+         <small>{} \u{2192} {}</small><small>{} to {}</small></td>",
+        one.n,
+        one.broken,
+        one.mended,
+        escape::html(&format::p_value(one.p_value)),
+        format::signed(one.after - one.before),
+        format::score(one.before),
+        format::score(one.after),
+        format::signed(one.low),
+        format::signed(one.high)
+    )
+}
+
+fn none() -> String {
+    "<td class=\"none\">\u{2013}</td>".to_string()
 }
 
 /// Whether the test stands in the training data.
@@ -137,30 +162,64 @@ fn differs(found: &Regression) -> String {
     }
 }
 
+/// Systems by metrics.
 fn changes(changes: &[Change]) -> String {
-    let rows: String = changes
+    let (mut metrics, mut systems): (Vec<&str>, Vec<&str>) = (Vec::new(), Vec::new());
+    for change in changes {
+        if !metrics.contains(&change.metric.as_str()) {
+            metrics.push(&change.metric);
+        }
+        if !systems.contains(&change.system.as_str()) {
+            systems.push(&change.system);
+        }
+    }
+    if changes.is_empty() {
+        return String::new();
+    }
+    let head: String = metrics
         .iter()
-        .map(|change| {
-            let class = match (change.clear, change.difference > 0.0) {
-                (false, _) => "none",
-                (true, true) => "good",
-                (true, false) => "bad",
+        .map(|metric| format!("<th scope=\"col\">{}</th>", metric_name(metric)))
+        .collect();
+    let rows: String = systems
+        .iter()
+        .map(|system| {
+            let of = |metric: &&str| {
+                let mut all = changes.iter();
+                all.find(|change| change.system == *system && change.metric == **metric)
             };
-            format!(
-                "<tr>{}<td class=\"text\">{}</td><td>{}</td><td>{}</td><td class=\"{class}\">{}<small>{} to {}</small></td></tr>",
-                row_head(&change.system, ""),
-                escape::html(&change.metric),
-                format::score(change.before),
-                format::score(change.after),
-                format::signed(change.difference),
-                format::signed(change.low),
-                format::signed(change.high)
-            )
+            let cells: String = metrics
+                .iter()
+                .map(|m| of(m).map_or_else(none, change_cell))
+                .collect();
+            format!("<tr>{}{cells}</tr>", row_head(system, ""))
         })
         .collect();
-    let head = "<th scope=\"col\">System</th><th scope=\"col\" class=\"text\">metric</th><th scope=\"col\">before</th>\
-        <th scope=\"col\">now</th><th scope=\"col\">change</th>";
-    table("plain", head, &rows)
+    let remark = "<p class=\"aside\">Change with its 95% interval (MOVER, which takes the runs as independent); \
+        coloured where it leaves out 0.</p>";
+    format!(
+        "{}{remark}",
+        table(
+            "plain",
+            &format!("<th scope=\"col\">System</th>{head}"),
+            &rows
+        )
+    )
+}
+
+fn change_cell(change: &Change) -> String {
+    let class = match (change.clear, change.difference > 0.0) {
+        (false, _) => "score",
+        (true, true) => "good",
+        (true, false) => "bad",
+    };
+    format!(
+        "<td><span class=\"{class}\">{}</span><small>{} \u{2192} {}</small><small>{} to {}</small></td>",
+        format::signed(change.difference),
+        format::score(change.before),
+        format::score(change.after),
+        format::signed(change.low),
+        format::signed(change.high)
+    )
 }
 
 fn answers(answers: &[Answers]) -> String {

@@ -37,7 +37,7 @@ pub(crate) fn confidence(results: &Results) -> String {
                 .iter()
                 .map(|review| match review.kept {
                     Some(kept) => format!(
-                        "<td>{}<small>sure by {:.3}; {} to people</small></td>",
+                        "<td>{}<small>sure by {:.3}</small><small>{} to people</small></td>",
                         percent(kept.coverage),
                         kept.threshold,
                         percent(1.0 - kept.coverage)

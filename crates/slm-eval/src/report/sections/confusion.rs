@@ -6,22 +6,26 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{section, table};
 use crate::report::escape;
-use crate::results::{Confused, Results, SystemResult};
+use crate::results::{Confused, Results, Role, SystemResult};
 
 /// More labels than this are shown as a list of confusions, not as a matrix.
 const MOST_LABELS: usize = 14;
 /// Confusions that such a list holds.
 const MOST_PAIRS: usize = 25;
 
-/// A matrix for each system, the first open.
+/// A matrix for each system; that of the candidate, or else the first, is open.
 pub(crate) fn confusion(results: &Results) -> String {
-    let blocks: String = results
-        .systems
-        .iter()
-        .filter(|system| !system.confusion.is_empty())
+    let known = || {
+        results
+            .systems
+            .iter()
+            .filter(|system| !system.confusion.is_empty())
+    };
+    let candidate = known().position(|system| system.info.role == Some(Role::Candidate));
+    let blocks: String = known()
         .enumerate()
         .map(|(index, system)| {
-            let open = if index == 0 { " open" } else { "" };
+            let open = if index == candidate.unwrap_or(0) { " open" } else { "" };
             let wrong: u32 = system.confusion.iter().filter(|c| c.target != c.answered).map(|c| c.n).sum();
             format!(
                 "<details{open}><summary>{} \u{2013} {wrong} taken for another</summary>{}</details>",
