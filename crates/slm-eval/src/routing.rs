@@ -138,7 +138,7 @@ fn curve(samples: &[Sample]) -> Vec<Point> {
         .collect();
     for (index, tied) in groups.iter().enumerate() {
         sent += tied.len() as f64;
-        right += tied.iter().map(|sample| gain(sample)).sum::<f64>();
+        right += tied.iter().map(gain).sum::<f64>();
         // Everything below the next confidence is sent; above all of them, everything is.
         let next = groups
             .get(index + 1)

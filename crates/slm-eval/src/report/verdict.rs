@@ -15,16 +15,28 @@ pub fn sentences(results: &Results) -> Vec<String> {
         return vec!["No system was scored.".into()];
     };
     let value = subject.metrics[metric];
-    let mut sentences = vec![format!(
+    let reached = format!(
         "`{}` reaches {metric} {:.3} (95% interval {:.3} to {:.3}, {} samples).",
         subject.name,
         value.value,
         value.low,
         value.high,
         thousands(value.n)
-    )];
+    );
+    // The question of the report comes first where it has an answer.
+    let replace = frontier(results, subject, metric);
+    let has_frontier = results
+        .systems
+        .iter()
+        .any(|system| system.info.role == Some(Role::Frontier) && system.name != subject.name);
+    let mut sentences = match has_frontier {
+        true => vec![replace.clone(), reached],
+        false => vec![reached],
+    };
     sentences.extend(against(results, subject, metric));
-    sentences.push(frontier(results, subject, metric));
+    if !has_frontier {
+        sentences.push(replace);
+    }
     sentences.extend(failures(subject, results.samples));
     sentences.extend(cheaper(results, subject));
     sentences.extend(warnings(results, subject));

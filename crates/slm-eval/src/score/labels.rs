@@ -55,7 +55,7 @@ pub(super) fn confusion(task: &Task, samples: &[Sample]) -> Vec<Confused> {
             n,
         })
         .collect();
-    cells.sort_by(|a, b| b.n.cmp(&a.n));
+    cells.sort_by_key(|cell| std::cmp::Reverse(cell.n));
     cells.truncate(MOST_CELLS);
     cells
 }

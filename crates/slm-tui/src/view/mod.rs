@@ -70,7 +70,7 @@ fn key_line<'a>(app: &App, theme: &Theme) -> Line<'a> {
         }
         Screen::Samples => "Enter open  f filter  s system  / search  Tab systems  ? help  q quit",
         Screen::Detail => {
-            "n p sample  1 in order  2 judged wrongly  3 wrong target  c comment  Esc back  ? help"
+            "n p sample  1 in order  2 misjudged  3 wrong target  c comment  Esc back  ? help"
         }
         Screen::Run => "? help  q quit",
     };

@@ -73,7 +73,7 @@ fn matrix(cells: &[Confused], labels: &BTreeSet<&str>) -> String {
         .map(|target| {
             let of_target =
                 |answered: &&str| counts.get(&(*target, *answered)).copied().unwrap_or(0);
-            let total: u32 = labels.iter().map(|answered| of_target(answered)).sum();
+            let total: u32 = labels.iter().map(&of_target).sum();
             let row: String = labels
                 .iter()
                 .map(|answered| {
