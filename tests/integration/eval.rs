@@ -379,3 +379,39 @@ fn rows_are_written_as_they_are_asked_and_reviews_are_merged() {
             && !page.contains("<b>\"")
     );
 }
+
+#[test]
+fn baselines_are_made_from_the_training_rows() {
+    let place = place();
+    let row = |id: &str, asked: &str, answer: &str| {
+        format!(
+            "{{\"id\":\"{id}\",\"messages\":[{{\"role\":\"user\",\"content\":\"{asked}\"}},{{\"role\":\"assistant\",\"content\":\"{answer}\"}}]}}\n"
+        )
+    };
+    let rows = [
+        row("a", "blood red", "red"),
+        row("b", "the sky", "blue"),
+        row("c", "rust", "red"),
+    ];
+    place.write("train.jsonl", rows.concat());
+    let run = score(
+        &place,
+        &[
+            "--train=train.jsonl",
+            "--baseline=nearest",
+            "--baseline=majority",
+        ],
+    );
+    run.succeeds();
+    let results: Value = serde_json::from_str(&place.read("out/results.json")).unwrap();
+    let value = |system: usize| results["systems"][system]["metrics"]["exact_raw"]["value"].clone();
+    assert_eq!(
+        (results["systems"][2]["name"].as_str(), value(2)),
+        (Some("nearest"), 1.0.into())
+    );
+    assert_eq!(
+        (results["systems"][3]["name"].as_str(), value(3)),
+        (Some("majority"), 0.5.into())
+    );
+    assert_eq!(score(&place, &["--baseline=nearest"]).code, 2);
+}

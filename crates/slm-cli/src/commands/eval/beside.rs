@@ -29,6 +29,11 @@ pub struct BesideFiles {
 }
 
 impl BesideFiles {
+    /// The files of training data.
+    pub fn train(&self) -> &[PathBuf] {
+        &self.train
+    }
+
     /// Reads what was named, before anything that takes long.
     ///
     /// # Errors

@@ -4,11 +4,12 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use clap::Args;
+use slm_eval::baseline::{Majority, NearestExample};
 use slm_eval::predictions::Predictions;
 use slm_eval::results::{Role, SystemInfo};
-use slm_eval::{Options, System, Task};
+use slm_eval::{Options, Row, Subject, System, Task};
 
 use super::beside::{BesideFiles, complete};
 use super::{Named, check_names, note_report};
@@ -33,6 +34,9 @@ pub struct Score {
     /// Which of the systems is proposed in its place [default: the best]
     #[arg(long, value_name = "NAME")]
     candidate: Option<String>,
+    /// A baseline made from the rows of `--train`; may be given several times
+    #[arg(long, value_name = "BASELINE", value_parser = ["nearest", "majority"], requires = "train")]
+    baseline: Vec<String>,
     #[command(flatten)]
     beside: BesideFiles,
     /// The folder for `results.json`, `report.html` and `summary.md`
@@ -43,7 +47,8 @@ pub struct Score {
 impl Score {
     /// Scores the answers, writes the report and shows the table.
     pub fn run(self, context: &Context) -> Result<()> {
-        check_names(self.predictions.iter().map(|named| named.name.as_str()))?;
+        let named = self.predictions.iter().map(|named| named.name.as_str());
+        check_names(named.chain(self.baseline.iter().map(String::as_str)))?;
         for named in [&self.frontier, &self.candidate].into_iter().flatten() {
             self.check_known(named)?;
         }
@@ -63,6 +68,12 @@ impl Score {
                 },
                 setup: [("answers".to_owned(), hash_path(file)?)].into(),
             });
+        }
+        if !self.baseline.is_empty() {
+            let training = training(self.beside.train(), &task)?;
+            for name in &self.baseline {
+                systems.push(baseline(name, &training, &rows)?);
+            }
         }
         let mut results = slm_eval::score(&task, &rows, &systems, &Options::default());
         complete(context, &beside, &mut results, &task, &rows, &systems);
@@ -94,4 +105,38 @@ impl Score {
             .hint(format!("there are `{}`", names.join("`, `")))
             .into())
     }
+}
+
+/// The rows of training files, as the task reads them.
+fn training(files: &[PathBuf], task: &Task) -> Result<Vec<Row>> {
+    let whole = Task {
+        split: None,
+        robustness: None,
+        ..task.clone()
+    };
+    let mut rows = Vec::new();
+    for file in files {
+        rows.extend(slm_eval::rows::load(file, &whole)?);
+    }
+    Ok(rows)
+}
+
+/// A baseline with its answers to the rows.
+fn baseline(name: &str, training: &[Row], rows: &[Row]) -> Result<System> {
+    let mut subject: Box<dyn Subject> = match name {
+        "majority" => Box::new(Majority::train(training)),
+        _ => Box::new(NearestExample::train(training)),
+    };
+    let answers = subject
+        .answer(rows, &mut |_| ())
+        .map_err(|error| anyhow!(error))?;
+    Ok(System {
+        name: name.to_owned(),
+        predictions: Predictions::new(answers, rows),
+        info: SystemInfo {
+            role: Some(Role::Baseline),
+            ..SystemInfo::default()
+        },
+        ..System::default()
+    })
 }
