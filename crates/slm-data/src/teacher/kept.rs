@@ -15,18 +15,22 @@ struct Record {
     teacher: String,
     identity: String,
     request: ChatRequest,
-    answer: ChatAnswer,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    answer: Option<ChatAnswer>,
+    /// Why the teacher would not answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    refused: Option<String>,
 }
 
 fn path_of(folder: &Path, address: &str) -> PathBuf {
     folder.join(&address[..2]).join(format!("{address}.json"))
 }
 
-/// The kept answer; what is absent or damaged counts as not there.
-fn find(folder: &Path, address: &str, request: &ChatRequest) -> Option<ChatAnswer> {
+/// What was kept for a request; what is absent or damaged counts as not there.
+fn find(folder: &Path, address: &str, request: &ChatRequest) -> Option<Record> {
     let text = std::fs::read(path_of(folder, address)).ok()?;
     let record: Record = serde_json::from_slice(&text).ok()?;
-    (record.request == *request).then_some(record.answer)
+    (record.request == *request).then_some(record)
 }
 
 /// A teacher whose answers are kept in a folder, and asked for only once.
@@ -63,7 +67,12 @@ impl<T: ChatTeacher> Kept<T> {
         &self.teacher
     }
 
-    fn keep(&self, address: &str, request: &ChatRequest, answer: &ChatAnswer) -> Result<()> {
+    fn keep(
+        &self,
+        address: &str,
+        request: &ChatRequest,
+        outcome: &std::result::Result<ChatAnswer, String>,
+    ) -> Result<()> {
         let path = path_of(&self.folder, address);
         let folder = path.parent().unwrap_or(&self.folder);
         std::fs::create_dir_all(folder)
@@ -72,7 +81,8 @@ impl<T: ChatTeacher> Kept<T> {
             teacher: self.teacher.name().to_owned(),
             identity: self.teacher.identity(),
             request: request.clone(),
-            answer: answer.clone(),
+            answer: outcome.as_ref().ok().cloned(),
+            refused: outcome.as_ref().err().cloned(),
         };
         let text =
             serde_json::to_vec(&record).map_err(|e| DataError::io(&path, "write", e.into()))?;
@@ -95,22 +105,28 @@ impl<T: ChatTeacher> ChatTeacher for Kept<T> {
 
     fn ask(&self, request: &ChatRequest) -> std::result::Result<ChatAnswer, AskFault> {
         let address = address_of(&self.identity(), request);
-        if let Some(answer) = find(&self.folder, &address, request) {
+        // A refusal is asked again: the cause may have been mended.
+        let before = find(&self.folder, &address, request);
+        if let Some(answer) = before.and_then(|record| record.answer) {
             self.found.fetch_add(1, Ordering::Relaxed);
             return Ok(answer);
         }
-        let answer = self.teacher.ask(request)?;
+        let outcome = match self.teacher.ask(request) {
+            Ok(answer) => Ok(answer),
+            Err(AskFault::Refused(why)) => Err(why),
+            Err(stopped) => return Err(stopped),
+        };
         self.asked.fetch_add(1, Ordering::Relaxed);
         // An answer that cannot be kept would be paid for again: better to stop.
-        self.keep(&address, request, &answer).map_err(|error| {
+        self.keep(&address, request, &outcome).map_err(|error| {
             let text = error.to_string();
-            let message = text.split("\nhint: ").next().unwrap_or_default().to_owned();
+            let message = text.split("\nhint: ").next().unwrap_or_default();
             AskFault::Stopped {
                 message: format!("an answer cannot be kept: {message}"),
                 hint: error.hint().to_owned(),
             }
         })?;
-        Ok(answer)
+        outcome.map_err(AskFault::Refused)
     }
 }
 
@@ -178,10 +194,19 @@ impl ChatTeacher for Replay {
 
     fn ask(&self, request: &ChatRequest) -> std::result::Result<ChatAnswer, AskFault> {
         let address = address_of(&self.identity, request);
-        find(&self.folder, &address, request).ok_or_else(|| AskFault::Stopped {
-            message: format!("the recording `{}` has no answer `{}` to this request", self.folder.display(), &address[..12]),
-            hint: "a recording replays only the same flow, leaves, documents and settings; run with the teacher to record more".into(),
-        })
+        let record = find(&self.folder, &address, request);
+        match record.map(|record| (record.answer, record.refused)) {
+            Some((Some(answer), _)) => Ok(answer),
+            Some((None, Some(why))) => Err(AskFault::Refused(why)),
+            _ => Err(AskFault::Stopped {
+                message: format!(
+                    "the recording `{}` has no answer `{}` to this request",
+                    self.folder.display(),
+                    &address[..12]
+                ),
+                hint: "a recording replays only the same flow, leaves, documents and settings; run with the teacher to record more".into(),
+            }),
+        }
     }
 }
 
