@@ -19,7 +19,7 @@ pub mod yaml;
 pub use check::{Options, check};
 pub use codes::{Code, Severity, explain};
 pub use diagnostic::{Diagnostic, Report, Snippet};
-pub use extension::{Extension, Output, Slot, SlotKind};
+pub use extension::{Extension, Output, PartKind, Parts, Slot, SlotKind};
 pub use leaf::{Document, Kind, Leaf, QuestionAnswer, SeedExample};
 pub use render::{render, summary};
 pub use source::{Position, Source, Span};

@@ -91,6 +91,7 @@ fn leaf() -> SeedLeaf {
         label_field: None,
         slots: vec![],
         paraphrases: vec![],
+        parts: None,
         seeds: (0..5).map(seed).collect(),
     }
 }
