@@ -20,7 +20,7 @@ use crate::commands::Context;
 use crate::failure::Failure;
 use crate::recipe::Split;
 use crate::teacher::AnyTeacher;
-use crate::workspace::{Input, Stage, run_stage, write_atomically};
+use crate::workspace::{Input, Stage, hash_bytes, run_stage, write_atomically};
 
 /// How many rows each block let through.
 pub const FUNNEL_FILE: &str = "funnel.json";
@@ -79,7 +79,7 @@ pub fn synthesize(context: &Context, run: FlowRun<'_>, artefact: PathBuf) -> Res
             "teacher_identity": run.teacher.identity(),
             "rows_per_leaf": run.rows_per_leaf,
             "rounds": run.rounds,
-            "chunks": run.facts.values().map(|facts| facts.chunks.len()).sum::<usize>(),
+            "chunks": chunks_hash(&run.facts),
             "split": run.split,
             "seed": run.seed,
         }),
@@ -89,6 +89,16 @@ pub fn synthesize(context: &Context, run: FlowRun<'_>, artefact: PathBuf) -> Res
         work(context, run, &reviews, folder)
     })?;
     Ok(())
+}
+
+/// Changes with every chunk, wherever its bounds come from.
+fn chunks_hash(facts: &BTreeMap<String, LeafFacts>) -> String {
+    let bounds: Vec<String> = facts
+        .values()
+        .flat_map(|facts| &facts.chunks)
+        .map(|chunk| format!("{} {}-{}", chunk.sha256, chunk.start, chunk.end))
+        .collect();
+    hash_bytes(bounds.join("\n").as_bytes())
 }
 
 fn work(context: &Context, run: FlowRun<'_>, reviews: &Reviews, folder: &Path) -> Result<()> {

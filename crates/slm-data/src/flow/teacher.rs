@@ -179,7 +179,6 @@ impl<'a> FlowTeacher<'a> {
     fn waves(
         &self,
         leaf: &SeedLeaf,
-        checker: &AnswerChecker,
         request: &Request,
         run: &mut Run<'_>,
         kept: &mut Vec<Row>,
@@ -194,7 +193,6 @@ impl<'a> FlowTeacher<'a> {
         )?;
         let (mut asked, mut fruitless) = (0usize, 0);
         let most = inputs.per_round().saturating_mul(self.settings.rounds);
-        let _ = checker;
         while kept.len() < request.rows {
             if asked >= most {
                 return Ok(Some(format!(
@@ -247,7 +245,7 @@ impl Teacher for FlowTeacher<'_> {
         };
         let mut run = Run::new(self.flow, bench);
         let mut kept = Vec::new();
-        let outcome = self.waves(leaf, &checker, request, &mut run, &mut kept);
+        let outcome = self.waves(leaf, request, &mut run, &mut kept);
         let surplus = kept.split_off(request.rows.min(kept.len()));
         run.lost.extend(
             surplus
