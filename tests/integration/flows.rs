@@ -189,7 +189,7 @@ fn a_budget_stops_the_run_and_nothing_paid_for_is_lost() {
         "--model",
         "big",
         "--max-total-tokens",
-        "3000",
+        "1300",
         "--concurrency",
         "2",
     ];

@@ -128,12 +128,15 @@ fn work(context: &Context, run: FlowRun<'_>, reviews: &Reviews, folder: &Path) -
     let made = match made {
         Ok(made) => made,
         Err(error) => {
-            let ledger = folder.join(LEDGER_FILE);
-            slm_data::write_ledger(&ledger, &teacher.lost())?;
-            context.terminal.note(format!(
-                "the rows that were dropped are in `{}`",
-                ledger.display()
-            ));
+            let lost = teacher.lost();
+            if !lost.is_empty() {
+                let ledger = folder.join(LEDGER_FILE);
+                slm_data::write_ledger(&ledger, &lost)?;
+                context.terminal.note(format!(
+                    "the rows that were dropped are in `{}`",
+                    ledger.display()
+                ));
+            }
             return Err(error.into());
         }
     };
