@@ -4,6 +4,7 @@ mod arguments;
 mod bad_input;
 mod data;
 mod eval;
+mod flows;
 mod frontier;
 mod hub;
 mod model;

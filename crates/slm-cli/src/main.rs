@@ -13,6 +13,7 @@ mod pipeline;
 mod recipe;
 mod results;
 mod stages;
+mod teacher;
 mod terminal;
 mod workspace;
 

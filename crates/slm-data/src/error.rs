@@ -91,6 +91,12 @@ pub enum DataError {
         /// How many rows the file has, good and bad.
         rows: usize,
     },
+    /// Several things are wrong with a file, each told with its place.
+    #[error("{}", faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+    Several {
+        /// What is wrong, in the order of the file.
+        faults: Vec<DataError>,
+    },
     /// Settings or input of a function contradict each other.
     #[error("{message}\nhint: {hint}")]
     Settings {
@@ -153,7 +159,9 @@ impl DataError {
         match self {
             Self::Io { source, .. } => io_hint(source),
             Self::Content { hint, .. } | Self::Settings { hint, .. } => hint,
-            Self::Rows { faults, .. } => faults.last().map_or("", Self::hint),
+            Self::Rows { faults, .. } | Self::Several { faults } => {
+                faults.last().map_or("", Self::hint)
+            }
         }
     }
 }

@@ -3,6 +3,7 @@
 //! Does not decide what is dropped.
 
 use crate::error::Result;
+use crate::flow::{TRACE, Trace};
 use crate::jsonl::write_all;
 use crate::sample::Sample;
 use serde::{Deserialize, Serialize};
@@ -47,6 +48,9 @@ pub struct Entry {
     /// What was done to the seed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub operations: Vec<String>,
+    /// How a flow made it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace: Option<Trace>,
     /// What became of it.
     #[serde(flatten)]
     pub fate: Fate,
@@ -84,6 +88,10 @@ impl Entry {
                 .iter()
                 .filter_map(|v| v.as_str().map(str::to_owned))
                 .collect(),
+            trace: sample
+                .metadata
+                .get(TRACE)
+                .and_then(|trace| serde_json::from_value(trace.clone()).ok()),
             fate,
         }
     }

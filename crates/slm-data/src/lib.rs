@@ -3,18 +3,26 @@
 //! Knows conversations and the seeds they are made from. Does not know tensors,
 //! tokens, the network or the terminal.
 
+pub mod agreement;
 mod calls;
 pub mod corpus;
+pub mod document;
 pub mod error;
 pub mod eval_row;
+pub mod flow;
 pub mod formats;
 mod hash;
 pub mod import;
 pub mod jsonl;
 pub mod ledger;
+pub mod minhash;
+pub mod mix;
+pub mod review;
 pub mod sample;
+pub mod scan;
 pub mod split;
 pub mod synthesize;
+pub mod teacher;
 
 pub use error::{DataError, Place, Result};
 pub use eval_row::{EvalRow, to_eval_row};

@@ -23,4 +23,5 @@ pub use extension::{Extension, Output, PartKind, Parts, Slot, SlotKind};
 pub use leaf::{Document, Kind, Leaf, QuestionAnswer, SeedExample};
 pub use render::{render, summary};
 pub use source::{Position, Source, Span};
+pub use suggest::nearest;
 pub use tree_view::tree;

@@ -2,10 +2,17 @@
 //!
 //! Does not know how rows are made; that is slm-data's.
 
+mod calibrate;
+mod chunk;
 mod corpus;
+mod explain;
+mod flows;
 mod generate;
 mod import;
 mod inspect;
+mod mix;
+mod overlap;
+mod review;
 mod split;
 
 use std::path::Path;
@@ -24,8 +31,22 @@ pub struct Data {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// Make rows from leaves, with the built-in teacher
-    Generate(generate::Generate),
+    /// Make rows from leaves, with the built-in teacher or by a flow
+    Generate(Box<generate::Generate>),
+    /// List, print or check flows
+    Flows(flows::Flows),
+    /// Show a document in the chunks that flows are given
+    Chunk(chunk::ChunkDocument),
+    /// Measure a flow's judges against rows that people labelled
+    Calibrate(Box<calibrate::Calibrate>),
+    /// Show how a row was made, and why it was kept or dropped
+    Explain(explain::Explain),
+    /// Write rows out for people to judge, and read their verdicts back
+    Review(review::ReviewRows),
+    /// Mix datasets by count or share, no row twice
+    Mix(mix::Mix),
+    /// Fail where training rows are in an evaluation
+    Overlap(overlap::Overlap),
     /// Write rows of the corpus that the base model is pre-trained on
     Corpus(corpus::Corpus),
     /// Divide a dataset so that no test row has a sibling in training
@@ -41,6 +62,13 @@ impl Data {
     pub fn run(self, context: &Context) -> Result<()> {
         match self.action {
             Action::Generate(command) => command.run(context),
+            Action::Flows(command) => command.run(context),
+            Action::Chunk(command) => command.run(context),
+            Action::Calibrate(command) => command.run(context),
+            Action::Explain(command) => command.run(context),
+            Action::Review(command) => command.run(context),
+            Action::Mix(command) => command.run(context),
+            Action::Overlap(command) => command.run(context),
             Action::Corpus(command) => command.run(context),
             Action::Split(command) => command.run(context),
             Action::Import(command) => command.run(context),

@@ -4,6 +4,8 @@
 //! keeps the key. Does not know about rows, tasks or scores.
 
 use std::fmt;
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
@@ -13,8 +15,10 @@ use serde_json::{Value, json};
 use crate::failure::Failure;
 use crate::recipe::Baseline;
 
-/// The longest wait between two attempts.
+/// The longest wait between two attempts that is chosen here.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
+/// The longest wait that a server may ask for.
+const LONGEST_ASKED_WAIT: Duration = Duration::from_secs(300);
 
 /// What is asked.
 #[derive(Clone, Debug)]
@@ -27,6 +31,19 @@ pub struct Request {
     pub max_tokens: usize,
     /// OpenAI tool definitions, where the job is to call one.
     pub tools: Option<Value>,
+    /// How the answer is drawn and shaped; the likeliest free text where this is `None`.
+    pub drawing: Option<Drawing>,
+}
+
+/// How an answer is drawn and shaped.
+#[derive(Clone, Debug)]
+pub struct Drawing {
+    /// 0 for the likeliest answer.
+    pub temperature: f64,
+    /// Tells requests with the same words apart.
+    pub seed: u64,
+    /// The JSON Schema that the server is told to keep to.
+    pub schema: Option<Value>,
 }
 
 impl Request {
@@ -40,6 +57,16 @@ impl Request {
         });
         if let Some(tools) = &self.tools {
             body["tools"] = tools.clone();
+        }
+        if let Some(drawing) = &self.drawing {
+            body["temperature"] = drawing.temperature.into();
+            body["seed"] = drawing.seed.into();
+            if let Some(schema) = &drawing.schema {
+                body["response_format"] = json!({
+                    "type": "json_schema",
+                    "json_schema": {"name": "answer", "schema": schema},
+                });
+            }
         }
         body
     }
@@ -77,7 +104,27 @@ pub struct Client {
     key: Option<Secret>,
     retries: u32,
     first_wait: Duration,
+    /// Until when the server asked everybody to wait.
+    quiet_until: Mutex<Option<Instant>>,
 }
+
+/// What a client is for, in the words of its user.
+#[derive(Clone, Copy, Debug)]
+pub struct Purpose {
+    /// Whom it asks, such as `baseline`.
+    pub role: &'static str,
+    /// What the user calls the endpoint's address.
+    pub endpoint: &'static str,
+    /// What the user calls the name of the key's variable.
+    pub key: &'static str,
+}
+
+/// A client for the baseline of a recipe.
+pub const BASELINE: Purpose = Purpose {
+    role: "baseline",
+    endpoint: "baseline.endpoint",
+    key: "baseline.api_key_env",
+};
 
 /// Why one attempt failed.
 enum Attempt {
@@ -111,21 +158,23 @@ impl fmt::Display for Refusal {
 impl std::error::Error for Refusal {}
 
 impl Client {
-    /// A client for the endpoint of a recipe.
+    /// A client for an endpoint.
     ///
     /// # Errors
     /// The endpoint is no URL, or the environment lacks the key.
-    pub fn new(baseline: &Baseline) -> Result<Self> {
+    pub fn new(baseline: &Baseline, purpose: Purpose) -> Result<Self> {
         let url = format!(
             "{}/chat/completions",
             baseline.endpoint.trim_end_matches('/')
         );
         let parsed = reqwest::Url::parse(&url).map_err(|error| {
-            Failure::new(format!("`{}` is no endpoint: {error}", baseline.endpoint))
-                .hint("give `baseline.endpoint` as a URL such as `https://api.example.com/v1`")
+            Failure::new(format!("`{}` is no endpoint: {error}", baseline.endpoint)).hint(format!(
+                "give `{}` as a URL such as `https://api.example.com/v1`",
+                purpose.endpoint
+            ))
         })?;
         let key = match &baseline.api_key_env {
-            Some(name) => Some(read_key(name)?),
+            Some(name) => Some(read_key(name, purpose)?),
             None => None,
         };
         let mut builder = reqwest::blocking::Client::builder()
@@ -142,6 +191,7 @@ impl Client {
             key,
             retries: baseline.retries,
             first_wait: Duration::from_millis(500),
+            quiet_until: Mutex::new(None),
         })
     }
 
@@ -159,16 +209,43 @@ impl Client {
         let mut attempts = 0;
         loop {
             attempts += 1;
+            self.wait_while_quiet();
             match self.attempt(request) {
                 Ok(answer) => return Ok(answer),
                 Err(Attempt::Again(_, asked)) if attempts <= self.retries => {
-                    std::thread::sleep(asked.unwrap_or(wait).min(LONGEST_WAIT));
+                    match asked {
+                        Some(asked) => self.keep_quiet(asked),
+                        None => std::thread::sleep(with_jitter(wait)),
+                    }
                     wait = (wait * 2).min(LONGEST_WAIT);
                 }
                 Err(Attempt::Again(why, _)) => return Err(self.refusal(attempts, &why, None)),
                 Err(Attempt::Final(why, status)) => {
                     return Err(self.refusal(attempts, &why, status));
                 }
+            }
+        }
+    }
+
+    /// Notes that the server wants no requests for a while, from any thread.
+    fn keep_quiet(&self, asked: Duration) {
+        let until = Instant::now() + asked;
+        let mut quiet = self
+            .quiet_until
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        *quiet = Some(quiet.map_or(until, |before| before.max(until)));
+    }
+
+    fn wait_while_quiet(&self) {
+        loop {
+            let quiet = *self
+                .quiet_until
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            match quiet.map(|until| until.saturating_duration_since(Instant::now())) {
+                Some(left) if !left.is_zero() => std::thread::sleep(left),
+                _ => return,
             }
         }
     }
@@ -211,7 +288,7 @@ impl Client {
         let latency_ms = started.elapsed().as_secs_f64() * 1000.0;
         read_answer(&text, latency_ms).ok_or_else(|| {
             let why = format!("its answer is no chat completion: {}", self.redact(&text));
-            Attempt::Final(why, None)
+            Attempt::Again(why, None)
         })
     }
 
@@ -225,14 +302,22 @@ impl Client {
     }
 }
 
-fn read_key(name: &str) -> Result<Secret> {
+/// Half of a wait to all of it, so that many do not come back at the same moment.
+fn with_jitter(wait: Duration) -> Duration {
+    let chance = RandomState::new().build_hasher().finish() as f64 / u64::MAX as f64;
+    wait.mul_f64(0.5 + chance / 2.0)
+}
+
+fn read_key(name: &str, purpose: Purpose) -> Result<Secret> {
     match std::env::var(name) {
         Ok(key) if !key.trim().is_empty() => Ok(Secret(key.trim().to_owned())),
         _ => Err(Failure::new(format!(
-            "the environment variable `{name}` holds no key for the baseline"
+            "the environment variable `{name}` holds no key for the {}",
+            purpose.role
         ))
         .hint(format!(
-            "`export {name}=...`, or remove `baseline.api_key_env` for a server without a key"
+            "`export {name}=...`, or remove `{}` for a server without a key",
+            purpose.key
         ))
         .into()),
     }
@@ -248,7 +333,7 @@ fn retry_after(response: &reqwest::blocking::Response) -> Option<Duration> {
         .parse()
         .ok()?;
     (seconds.is_finite() && seconds >= 0.0)
-        .then(|| Duration::from_secs_f64(seconds.min(LONGEST_WAIT.as_secs_f64())))
+        .then(|| Duration::from_secs_f64(seconds.min(LONGEST_ASKED_WAIT.as_secs_f64())))
 }
 
 fn read_answer(text: &str, latency_ms: f64) -> Option<Answer> {
@@ -261,17 +346,22 @@ fn read_answer(text: &str, latency_ms: f64) -> Option<Answer> {
     let text = match (calls, message.get("content").and_then(Value::as_str)) {
         (Some(calls), _) => calls.to_string(),
         (None, Some(content)) => content.to_owned(),
-        (None, None) => String::new(),
+        (None, None) => message
+            .get("refusal")
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned(),
     };
+    let refused = message.get("refusal").and_then(Value::as_str);
     let count = |name: &str| body.get("usage")?.get(name)?.as_u64();
     Some(Answer {
         text,
         latency_ms,
         input_tokens: count("prompt_tokens"),
         output_tokens: count("completion_tokens"),
-        finish_reason: choice
-            .get("finish_reason")
-            .and_then(Value::as_str)
+        finish_reason: refused
+            .map(|_| "refusal")
+            .or_else(|| choice.get("finish_reason").and_then(Value::as_str))
             .map(str::to_owned),
     })
 }

@@ -50,13 +50,16 @@ fn serve(script: Vec<(&'static str, String)>) -> (String, JoinHandle<Vec<String>
 }
 
 fn client(endpoint: &str, retries: u32) -> Client {
-    let mut client = Client::new(&Baseline {
-        endpoint: endpoint.to_owned(),
-        model: "big".to_owned(),
-        api_key_env: None,
-        timeout_seconds: 5,
-        retries,
-    })
+    let mut client = Client::new(
+        &Baseline {
+            endpoint: endpoint.to_owned(),
+            model: "big".to_owned(),
+            api_key_env: None,
+            timeout_seconds: 5,
+            retries,
+        },
+        BASELINE,
+    )
     .unwrap();
     client.key = Some(Secret("s3cret".to_owned()));
     client.first_wait = Duration::from_millis(1);
@@ -69,6 +72,7 @@ fn request() -> Request {
         messages: vec![json!({"role": "user", "content": "hello"})],
         max_tokens: 64,
         tools: None,
+        drawing: None,
     }
 }
 
@@ -145,4 +149,81 @@ fn the_cache_keeps_answers_by_all_that_shapes_them() {
     let mut longer = request();
     longer.max_tokens = 65;
     assert_eq!(cache.find("e", &longer), None);
+}
+
+#[test]
+fn half_a_body_and_rubbish_are_asked_again() {
+    let rubbish = ("200 OK", "{\"choices\": [".to_owned());
+    let page = ("200 OK", "<html>busy</html>".to_owned());
+    let (endpoint, server) = serve(vec![rubbish, page, ("200 OK", DONE.to_owned())]);
+    assert_eq!(
+        client(&endpoint, 2).ask(&request()).unwrap().text,
+        r#"{"a":1}"#
+    );
+    assert_eq!(server.join().unwrap().len(), 3);
+}
+
+#[test]
+fn everybody_waits_when_the_server_asks_for_it() {
+    let (endpoint, server) = serve(vec![
+        ("429 Too Many Requests\r\nRetry-After: 1", String::new()),
+        ("200 OK", DONE.to_owned()),
+        ("200 OK", DONE.to_owned()),
+    ]);
+    let client = client(&endpoint, 1);
+    let started = Instant::now();
+    std::thread::scope(|scope| {
+        scope.spawn(|| client.ask(&request()).unwrap());
+        std::thread::sleep(Duration::from_millis(300));
+        client.ask(&request()).unwrap();
+    });
+    assert!(
+        started.elapsed() >= Duration::from_millis(950),
+        "{:?}",
+        started.elapsed()
+    );
+    server.join().unwrap();
+}
+
+#[test]
+fn a_refusal_in_the_answer_and_a_schema_in_the_request() {
+    let body = r#"{"choices":[{"message":{"content":null,"refusal":"I will not"},"finish_reason":"stop"}]}"#;
+    let answer = read_answer(body, 1.0).unwrap();
+    assert_eq!(
+        (answer.text.as_str(), answer.finish_reason.as_deref()),
+        ("I will not", Some("refusal"))
+    );
+    let drawing = Drawing {
+        temperature: 0.5,
+        seed: 3,
+        schema: Some(json!({"type": "object"})),
+    };
+    let body = Request {
+        drawing: Some(drawing),
+        ..request()
+    }
+    .body();
+    assert_eq!(body["temperature"], 0.5);
+    assert_eq!(
+        body["response_format"]["json_schema"]["schema"]["type"],
+        "object"
+    );
+    assert_eq!(
+        request().body()["temperature"],
+        0,
+        "what was asked before is asked in the same words"
+    );
+}
+
+#[test]
+fn jitter_stays_between_half_and_all() {
+    let waits: Vec<Duration> = (0..50)
+        .map(|_| with_jitter(Duration::from_secs(2)))
+        .collect();
+    assert!(
+        waits
+            .iter()
+            .all(|wait| (1.0..=2.0).contains(&wait.as_secs_f64()))
+    );
+    assert!(waits.iter().any(|wait| *wait != waits[0]));
 }

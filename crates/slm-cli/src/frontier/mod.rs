@@ -1,6 +1,6 @@
-//! A frontier model behind an OpenAI-compatible endpoint, as a baseline.
+//! A model behind an OpenAI-compatible endpoint, as a baseline or as a teacher.
 //!
-//! Opens connections only when a recipe names an endpoint. Does not know what its answers
+//! Opens connections only when an endpoint is named. Does not know what its answers
 //! are used for.
 
 mod cache;
@@ -8,4 +8,5 @@ mod client;
 mod subject;
 
 pub use cache::Cache;
+pub use client::{Client, Drawing, Purpose, Request};
 pub use subject::{Frontier, connect};

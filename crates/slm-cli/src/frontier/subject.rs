@@ -10,7 +10,7 @@ use anyhow::Result;
 use serde_json::{Value, json};
 
 use super::Cache;
-use super::client::{Answer, Client, Request};
+use super::client::{Answer, BASELINE, Client, Request};
 use crate::failure::Failure;
 use crate::recipe::Baseline;
 
@@ -57,6 +57,7 @@ impl Frontier {
             messages,
             max_tokens: self.max_tokens,
             tools: (!row.tools.is_empty()).then(|| Value::Array(row.tools.clone())),
+            drawing: None,
         };
         if let Some(answer) = self.cache.find(self.client.url(), &request) {
             return Ok(prediction(&row.id, answer));
@@ -92,7 +93,7 @@ pub fn connect(baseline: &Baseline, offline: bool) -> Result<Client> {
         .hint("leave `--offline` out, or remove `baseline` from the recipe")
         .into());
     }
-    Client::new(baseline)
+    Client::new(baseline, BASELINE)
 }
 
 impl Subject for Frontier {

@@ -5,6 +5,7 @@
 
 pub mod create;
 pub mod evaluate;
+pub mod flow;
 pub mod import;
 pub mod merge;
 pub mod quantize;

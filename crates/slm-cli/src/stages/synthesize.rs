@@ -87,7 +87,7 @@ pub fn synthesize(
 }
 
 /// Says what came out, and whether anything leaked.
-fn tell(context: &Context, teacher: &str, made: &SynthesizedSplit) {
+pub fn tell(context: &Context, teacher: &str, made: &SynthesizedSplit) {
     let terminal = &context.terminal;
     for shortfall in &made.shortfalls {
         terminal.warn(shortfall.to_string());

@@ -58,7 +58,7 @@ pub(crate) fn grams(text: &str, n: usize) -> Vec<u64> {
 }
 
 /// Jaccard similarity of two sorted sets; 0 when both are empty.
-pub(crate) fn jaccard(a: &[u64], b: &[u64]) -> f64 {
+pub(crate) fn jaccard<T: Ord>(a: &[T], b: &[T]) -> f64 {
     let (mut i, mut j, mut common) = (0, 0, 0usize);
     while i < a.len() && j < b.len() {
         match a[i].cmp(&b[j]) {

@@ -7,6 +7,7 @@ mod grams;
 mod leakage;
 
 pub use grams::{NearDuplicates, comparable_text};
+pub(crate) use grams::{grams, jaccard};
 pub use leakage::{LeakageReport, SimilarPair, leakage};
 
 use crate::error::{DataError, Result};

@@ -3,14 +3,14 @@
 //! Knows leaves and teachers. Does not know the network: a teacher that asks a
 //! server is an adapter of the caller.
 
-mod answer;
+pub(crate) mod answer;
 mod calendar;
 mod cues;
-mod draft;
+pub(crate) mod draft;
 mod freeze;
 mod grammar;
 mod names;
-mod noise;
+pub(crate) mod noise;
 mod parts;
 mod passages;
 mod per_split;
@@ -19,7 +19,7 @@ mod slots;
 mod surface;
 #[cfg(test)]
 mod tests;
-mod text;
+pub(crate) mod text;
 mod values;
 mod wording;
 

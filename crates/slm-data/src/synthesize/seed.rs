@@ -133,10 +133,14 @@ impl SeedLeaf {
 
     /// The label of a seed: that of its first answer.
     pub(crate) fn label_of_seed(&self, seed: &Seed) -> Option<String> {
-        let answer = &seed.pairs.first()?.answer;
+        self.label_of_pair(seed.pairs.first()?)
+    }
+
+    /// The label of a pair's answer.
+    pub(crate) fn label_of_pair(&self, pair: &Pair) -> Option<String> {
         let value = match self.output {
-            Output::Label { .. } => Value::String(answer.trim().to_owned()),
-            _ => serde_json::from_str(answer).ok()?,
+            Output::Label { .. } => Value::String(pair.answer.trim().to_owned()),
+            _ => serde_json::from_str(&pair.answer).ok()?,
         };
         self.label_of(&value)
     }

@@ -1,16 +1,24 @@
-//! `slm data generate`: rows from leaves, by the built-in teacher.
+//! `slm data generate`: rows from leaves, by the built-in teacher or by a flow.
 //!
 //! Does not know how rows are made.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::Args;
+use slm_data::SeedLeaf;
+use slm_data::flow::{Estimate, Flow, FlowSettings, FlowTeacher};
+use slm_data::teacher::Nobody;
+use slm_model::Tokenizer;
 
 use super::say_dataset;
 use crate::commands::Context;
+use crate::failure::Failure;
 use crate::recipe::{Split, Synthesize};
 use crate::stages;
+use crate::stages::flow::FlowRun;
+use crate::teacher::{AnyTeacher, TeacherArguments};
+use crate::terminal::clock;
 use crate::workspace::Kind;
 
 /// Arguments of `slm data generate`.
@@ -34,11 +42,45 @@ pub struct Generate {
     /// Seeds everything that is drawn by chance
     #[arg(long, value_name = "NUMBER", default_value_t = 7)]
     seed: u64,
+    #[command(flatten)]
+    by_flow: ByFlow,
+}
+
+/// Arguments of a run by flow.
+#[derive(Debug, Args)]
+pub struct ByFlow {
+    /// A shipped flow, or the path of one; without it the built-in teacher works
+    #[arg(long, value_name = "NAME|FILE")]
+    flow: Option<String>,
+    /// A document of the leaf (.md, .txt, .html, .pdf); may be given several times
+    #[arg(long = "document", value_name = "FILE", requires = "flow")]
+    documents: Vec<PathBuf>,
+    /// The longest chunk of a document, in tokens
+    #[arg(long, value_name = "TOKENS", default_value_t = 500)]
+    chunk_tokens: usize,
+    /// The model whose tokens are counted [default: four bytes count as one token]
+    #[arg(long, value_name = "MODEL")]
+    tokenizer: Option<String>,
+    /// How often each seed example or chunk may be used
+    #[arg(long, value_name = "COUNT", default_value_t = 50)]
+    rounds: usize,
+    /// Say what it would take, and ask nobody
+    #[arg(long, requires = "flow")]
+    dry_run: bool,
+    /// For the estimate: how long one answer takes
+    #[arg(long, value_name = "SECONDS", default_value_t = 5.0)]
+    seconds_per_call: f64,
+    #[command(flatten)]
+    teacher: TeacherArguments,
 }
 
 impl Generate {
     /// Makes the rows and prints where they are.
     pub fn run(self, context: &Context) -> Result<()> {
+        if let Some(flow) = self.by_flow.flow.clone() {
+            return self.run_flow(context, &flow);
+        }
+        self.by_flow.teacher.refuse_without_flow()?;
         let artefact = context.workspace.artefact(Kind::Datasets, &self.name);
         let _lock = context.workspace.lock(&format!("datasets-{}", self.name))?;
         stages::synthesize::synthesize(
@@ -56,4 +98,99 @@ impl Generate {
         )?;
         say_dataset(context, &artefact)
     }
+
+    fn run_flow(self, context: &Context, flow: &str) -> Result<()> {
+        let by_flow = &self.by_flow;
+        let flow = find_flow(flow)?;
+        if self.rows_per_leaf == 0 || by_flow.rounds == 0 {
+            return Err(
+                Failure::usage("`--rows-per-leaf` and `--rounds` are numbers from 1").into(),
+            );
+        }
+        let count = counter(context, by_flow.tokenizer.as_deref())?;
+        let leaves = stages::synthesize::check_taxonomy(context, &self.paths)?;
+        let (facts, files) =
+            stages::flow::facts(&leaves, &by_flow.documents, by_flow.chunk_tokens, &*count)?;
+        let split = Split {
+            test: self.test,
+            validation: self.validation,
+        };
+        if by_flow.dry_run {
+            let prices = by_flow.teacher.prices(by_flow.seconds_per_call);
+            let settings = FlowSettings {
+                rounds: by_flow.rounds,
+                held_out_share: split.test + split.validation,
+            };
+            let teacher = FlowTeacher::new(&flow, &Nobody, facts, settings);
+            let seeds: Vec<SeedLeaf> = leaves.iter().map(SeedLeaf::from).collect();
+            let estimate =
+                slm_data::flow::estimate(&teacher, &seeds, self.rows_per_leaf, &prices, &*count)?;
+            return say_estimate(context, &estimate, by_flow.tokenizer.is_some());
+        }
+        let teacher = AnyTeacher::open(context, &by_flow.teacher)?;
+        let artefact = context.workspace.artefact(Kind::Datasets, &self.name);
+        let _lock = context.workspace.lock(&format!("datasets-{}", self.name))?;
+        let run = FlowRun {
+            flow: &flow,
+            teacher: &teacher,
+            leaves: &leaves,
+            facts,
+            inputs: self.paths.iter().cloned().chain(files).collect(),
+            rows_per_leaf: self.rows_per_leaf,
+            rounds: by_flow.rounds,
+            split,
+            seed: self.seed,
+        };
+        stages::flow::synthesize(context, run, artefact.clone())?;
+        say_dataset(context, &artefact)
+    }
+}
+
+/// A flow by its name, or by the path of its file.
+pub fn find_flow(name: &str) -> Result<Flow> {
+    let is_path = name.ends_with(".yaml") || name.ends_with(".yml") || name.contains('/');
+    Ok(match is_path {
+        true => slm_data::flow::read_flow(Path::new(name))?,
+        false => slm_data::flow::shipped_flow(name)?,
+    })
+}
+
+/// Counts tokens: a model's, or one for every four bytes.
+pub fn counter(context: &Context, model: Option<&str>) -> Result<Box<dyn Fn(&str) -> usize>> {
+    let Some(model) = model else {
+        return Ok(Box::new(|text| text.len().div_ceil(4)));
+    };
+    let tokenizer = Tokenizer::load(&context.workspace.model(model)?)?;
+    Ok(Box::new(move |text| {
+        tokenizer
+            .encode(text)
+            .map_or_else(|_| text.len().div_ceil(4), |tokens| tokens.len())
+    }))
+}
+
+fn say_estimate(context: &Context, estimate: &Estimate, counted: bool) -> Result<()> {
+    if context.terminal.is_json() {
+        return context.terminal.json(estimate);
+    }
+    let mut text = format!(
+        "rows wanted      {:.0}\nrows going in    {:.0}\ncalls            {:.0}\n",
+        estimate.rows, estimate.rows_in, estimate.calls
+    );
+    for (block, calls) in &estimate.blocks {
+        text.push_str(&format!("  {block:<22} {calls:.0}\n"));
+    }
+    text.push_str(&format!(
+        "tokens read      {:.0}\ntokens written   {:.0}, at most {:.0}\ncost             {:.2}, at most {:.2}\ntime             {}\n",
+        estimate.input_tokens,
+        estimate.output_tokens,
+        estimate.most_output_tokens,
+        estimate.cost,
+        estimate.most_cost,
+        clock(estimate.seconds)
+    ));
+    text.push_str("assumed: the shares that the flow expects its blocks to let through, and answers half as long as allowed");
+    if !counted {
+        text.push_str("; four bytes to a token");
+    }
+    context.terminal.data(&text)
 }
