@@ -9,13 +9,16 @@ mod parse;
 mod recover;
 mod resolve;
 mod syntax_hint;
+mod write;
 #[cfg(test)]
 mod tests;
 
 pub use fault::{Fault, FaultKind};
 pub use parse::{Limits, Parsed};
 pub use recover::parse;
+pub(crate) use recover::{single_quoted, split_value};
 pub use resolve::Flavor;
+pub(crate) use write::value as text_value;
 
 use crate::source::Span;
 use serde_json::{Map, Number, Value as Json};

@@ -1,5 +1,6 @@
 //! The check as a whole: what it prints, on what, and that nothing brings it down.
 
+mod changed;
 mod every_code;
 mod fixture;
 mod own;
