@@ -50,7 +50,9 @@ pub enum LeafStatus {
 impl Changed {
     /// Whether a leaf is among the new and changed ones.
     pub fn has(&self, leaf: &Leaf) -> bool {
-        self.leaves.binary_search_by(|known| known.file.cmp(&leaf.file)).is_ok()
+        self.leaves
+            .binary_search_by(|known| known.file.cmp(&leaf.file))
+            .is_ok()
     }
 }
 
@@ -61,10 +63,14 @@ pub enum ChangedError {
     #[error(transparent)]
     Git(#[from] GitError),
     /// The folder is not in a repository.
-    #[error("`{0}` is not in a git repository: {1}\nhint: give a folder of a repository, or compare with nothing by `--base empty`")]
+    #[error(
+        "`{0}` is not in a git repository: {1}\nhint: give a folder of a repository, or compare with nothing by `--base empty`"
+    )]
     NoRepository(String, String),
     /// The base is not there.
-    #[error("the git base `{0}` is not there\nhint: give a branch, tag or commit by `--base`, or `--base empty` for all leaves; `git fetch` brings a remote's branches")]
+    #[error(
+        "the git base `{0}` is not there\nhint: give a branch, tag or commit by `--base`, or `--base empty` for all leaves; `git fetch` brings a remote's branches"
+    )]
     NoBase(String),
 }
 
@@ -79,16 +85,36 @@ pub fn changed(folder: &Path, base: &str) -> Result<Changed, ChangedError> {
     }
     let ask = |arguments: &[&str]| git::run(folder, arguments, LOCAL);
     let prefix = match ask(&["rev-parse", "--show-prefix"]) {
-        Ok(prefix) => String::from_utf8_lossy(&prefix).trim_end_matches('\n').to_string(),
+        Ok(prefix) => String::from_utf8_lossy(&prefix)
+            .trim_end_matches('\n')
+            .to_string(),
         Err(GitError::Refused(why)) => {
             return Err(ChangedError::NoRepository(shown(folder), why));
         }
         Err(error) => return Err(error.into()),
     };
     let commit = base_commit(&ask, base)?;
-    let differs = ["diff", "--name-status", "-z", "--no-renames", "--no-ext-diff", "--no-textconv", &commit, "--", "."];
+    let differs = [
+        "diff",
+        "--name-status",
+        "-z",
+        "--no-renames",
+        "--no-ext-diff",
+        "--no-textconv",
+        &commit,
+        "--",
+        ".",
+    ];
     let differing = git::entries(&ask(&differs)?);
-    let untracked = ["ls-files", "--others", "--exclude-standard", "-z", "--full-name", "--", "."];
+    let untracked = [
+        "ls-files",
+        "--others",
+        "--exclude-standard",
+        "-z",
+        "--full-name",
+        "--",
+        ".",
+    ];
     let untracked = git::entries(&ask(&untracked)?);
     let mut files: Vec<(char, String)> = Vec::new();
     for pair in differing.chunks_exact(2) {
@@ -105,7 +131,13 @@ fn base_commit(
 ) -> Result<String, ChangedError> {
     let line = |answer: Vec<u8>| String::from_utf8_lossy(&answer).trim().to_string();
     let wanted = format!("{base}^{{commit}}");
-    let found = ask(&["rev-parse", "--verify", "--quiet", "--end-of-options", &wanted]);
+    let found = ask(&[
+        "rev-parse",
+        "--verify",
+        "--quiet",
+        "--end-of-options",
+        &wanted,
+    ]);
     let commit = match found {
         Ok(commit) => line(commit),
         Err(GitError::Refused(_)) => return Err(ChangedError::NoBase(base.to_string())),
@@ -187,7 +219,8 @@ fn in_taxonomy(file: &Path) -> bool {
 /// The `qna.yaml` of the nearest folder above a file, up to `root`.
 fn leaf_of(root: &Path, file: &Path) -> Option<PathBuf> {
     let folders = file.ancestors().skip(1);
-    let mut folders = folders.take_while(|folder| folder.starts_with(root) || root == Path::new("."));
+    let mut folders =
+        folders.take_while(|folder| folder.starts_with(root) || root == Path::new("."));
     let leaf = folders.find_map(|folder| {
         let leaf = folder.join(LEAF_FILE);
         leaf.is_file().then_some(leaf)

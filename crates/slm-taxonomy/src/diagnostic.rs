@@ -75,7 +75,11 @@ impl Report {
 
     /// Keeps only the leaves for which `keep` holds, with what was found in their folders.
     pub fn retain(&mut self, keep: impl Fn(&Leaf) -> bool) {
-        let folder = |leaf: &Leaf| leaf.file.parent().map(|folder| format!("{}/", shown(folder)));
+        let folder = |leaf: &Leaf| {
+            leaf.file
+                .parent()
+                .map(|folder| format!("{}/", shown(folder)))
+        };
         self.leaves.retain(|leaf| keep(leaf));
         self.checked = self.leaves.len();
         let folders: HashSet<String> = self.leaves.iter().filter_map(folder).collect();

@@ -69,10 +69,14 @@ pub struct Attribution {
 #[derive(Debug, thiserror::Error)]
 pub enum DraftError {
     /// Something has the leaf's place.
-    #[error("`{0}` is there already\nhint: choose another folder, or change the leaf that is there")]
+    #[error(
+        "`{0}` is there already\nhint: choose another folder, or change the leaf that is there"
+    )]
     Taken(String),
     /// The place is not below one of the taxonomy's folders of that kind.
-    #[error("`{folder}` is no place for {kind}\nhint: choose a folder below `{branch}`, such as `taxonomy/{branch}/my_area/my_leaf`")]
+    #[error(
+        "`{folder}` is no place for {kind}\nhint: choose a folder below `{branch}`, such as `taxonomy/{branch}/my_area/my_leaf`"
+    )]
     Place {
         /// The folder asked for.
         folder: String,
@@ -136,7 +140,11 @@ impl Draft {
         Err(DraftError::Place {
             folder: crate::source::shown(folder),
             kind: self.kind.label(),
-            branch: if is_knowledge { BRANCHES[0] } else { BRANCHES[1] },
+            branch: if is_knowledge {
+                BRANCHES[0]
+            } else {
+                BRANCHES[1]
+            },
         })
     }
 
@@ -212,7 +220,11 @@ fn seed_text(seed: &SeedExample, is_knowledge: bool) -> String {
         return out;
     }
     for pair in &seed.questions_and_answers {
-        let first = if seed.context.is_some() { "    " } else { "  - " };
+        let first = if seed.context.is_some() {
+            "    "
+        } else {
+            "  - "
+        };
         out += &format!("{first}question:{}", text_value(&tidy(&pair.question), 4));
         out += &format!("    answer:{}", text_value(&tidy(&pair.answer), 4));
     }
@@ -228,7 +240,9 @@ fn document_text(
     match document {
         DraftDocument::Local(path) => {
             let failed = |error| DraftError::Io(crate::source::shown(path), error);
-            let name = path.file_name().ok_or_else(|| failed(io::ErrorKind::InvalidInput.into()));
+            let name = path
+                .file_name()
+                .ok_or_else(|| failed(io::ErrorKind::InvalidInput.into()));
             let name = name?.to_string_lossy().into_owned();
             fs::copy(path, partial.join(&name)).map_err(failed)?;
             let hash = crate::check::hash_file(&partial.join(&name)).map_err(failed)?;
@@ -240,7 +254,9 @@ fn document_text(
             commit,
             patterns,
         } => {
-            let patterns = patterns.iter().map(|p| format!("    -{}", text_value(p, 4)));
+            let patterns = patterns
+                .iter()
+                .map(|p| format!("    -{}", text_value(p, 4)));
             let text = format!(
                 "document:\n{}{}  patterns:\n{}",
                 key("repo", repo),

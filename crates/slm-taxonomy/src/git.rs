@@ -75,8 +75,12 @@ pub fn run<A: AsRef<OsStr>>(
 
 /// The entries of an answer that git ended with NUL each.
 pub fn entries(answer: &[u8]) -> Vec<String> {
-    let parts = answer.split(|byte| *byte == 0).filter(|part| !part.is_empty());
-    parts.map(|part| String::from_utf8_lossy(part).into_owned()).collect()
+    let parts = answer
+        .split(|byte| *byte == 0)
+        .filter(|part| !part.is_empty());
+    parts
+        .map(|part| String::from_utf8_lossy(part).into_owned())
+        .collect()
 }
 
 fn drained(pipe: Option<impl Read + Send + 'static>) -> thread::JoinHandle<Vec<u8>> {
@@ -104,7 +108,10 @@ fn wait(child: &mut Child, limit: Duration) -> bool {
 /// The line of git's words that says why.
 fn reason(said: &str) -> String {
     let lines = || said.lines().map(str::trim).filter(|line| !line.is_empty());
-    let grave = lines().find_map(|line| line.strip_prefix("fatal: ").or(line.strip_prefix("error: ")));
+    let grave = lines().find_map(|line| {
+        line.strip_prefix("fatal: ")
+            .or(line.strip_prefix("error: "))
+    });
     match grave.or_else(|| lines().next()) {
         Some(line) => line.to_string(),
         None => "git failed without a word".to_string(),
@@ -132,7 +139,10 @@ mod tests {
         let limit = Duration::from_millis(50);
         let hang = ["-c", "alias.hang=!exec sleep 30", "hang"];
         let start = Instant::now();
-        assert!(matches!(run(folder.path(), &hang, limit), Err(GitError::TooSlow(_))));
+        assert!(matches!(
+            run(folder.path(), &hang, limit),
+            Err(GitError::TooSlow(_))
+        ));
         assert!(start.elapsed() < Duration::from_secs(10));
     }
 

@@ -75,9 +75,14 @@ pub fn stats(report: &Report) -> Stats {
         stats.add(leaf);
         for seed in &leaf.seed_examples {
             let pairs = &seed.questions_and_answers;
-            let questions = pairs.iter().map(|pair| ("question", pair.question.as_str()));
+            let questions = pairs
+                .iter()
+                .map(|pair| ("question", pair.question.as_str()));
             let answers = pairs.iter().map(|pair| ("answer", pair.answer.as_str()));
-            let context = seed.context.iter().map(|context| ("context", context.as_str()));
+            let context = seed
+                .context
+                .iter()
+                .map(|context| ("context", context.as_str()));
             for (what, text) in context.chain(questions).chain(answers) {
                 let count = text.split_whitespace().count();
                 words.entry(what).or_default().push(count);
@@ -91,7 +96,10 @@ pub fn stats(report: &Report) -> Stats {
 impl Stats {
     fn add(&mut self, leaf: &Leaf) {
         let seeds = leaf.seed_examples.len();
-        let pairs = leaf.seed_examples.iter().map(|s| s.questions_and_answers.len());
+        let pairs = leaf
+            .seed_examples
+            .iter()
+            .map(|s| s.questions_and_answers.len());
         let questions: usize = pairs.sum();
         self.leaves += 1;
         self.leaves_with_errors += usize::from(leaf.errors > 0);
@@ -153,7 +161,11 @@ impl Choices {
     fn text(&self) -> String {
         let mut out = format!("\nseed examples by answer of {}\n", self.leaf);
         for (answer, count) in &self.counts {
-            let note = if *count == 0 { "  none: the model will not learn it" } else { "" };
+            let note = if *count == 0 {
+                "  none: the model will not learn it"
+            } else {
+                ""
+            };
             out += &format!("  {count:>5}  {answer}{note}\n");
         }
         out
@@ -164,7 +176,9 @@ fn table(title: &str, counts: &BTreeMap<impl AsRef<str>, usize>) -> String {
     if counts.is_empty() {
         return String::new();
     }
-    let rows = counts.iter().map(|(name, count)| format!("  {count:>5}  {}\n", name.as_ref()));
+    let rows = counts
+        .iter()
+        .map(|(name, count)| format!("  {count:>5}  {}\n", name.as_ref()));
     format!("\nleaves by {title}\n{}", rows.collect::<String>())
 }
 
@@ -192,7 +206,9 @@ fn choices(leaf: &Leaf) -> Option<Choices> {
     let mut counts: Vec<(String, usize)> = match extension.output.as_ref()? {
         Output::Label { labels } => labels.iter().map(|label| (label.clone(), 0)).collect(),
         Output::Calls { tools } => {
-            let names = tools.iter().filter_map(|tool| tool.pointer("/function/name")?.as_str());
+            let names = tools
+                .iter()
+                .filter_map(|tool| tool.pointer("/function/name")?.as_str());
             names.map(|name| (name.to_string(), 0)).collect()
         }
         Output::Json { schema } => {
@@ -231,7 +247,10 @@ fn answers(answer: &str, extension: &crate::Extension) -> Vec<String> {
                 serde_json::Value::Array(calls) => calls.as_slice(),
                 call => std::slice::from_ref(call),
             };
-            calls.iter().filter_map(|call| Some(plain(call.get("name")?))).collect()
+            calls
+                .iter()
+                .filter_map(|call| Some(plain(call.get("name")?)))
+                .collect()
         }
         _ => Vec::new(),
     }

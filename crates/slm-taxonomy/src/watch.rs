@@ -26,8 +26,13 @@ impl Watch {
     /// The files that were made, changed or removed since the last look.
     pub fn changed(&mut self) -> Vec<PathBuf> {
         let now = snapshot(&self.paths);
-        let gone = self.seen.iter().filter(|file| now.binary_search(file).is_err());
-        let come = now.iter().filter(|file| self.seen.binary_search(file).is_err());
+        let gone = self
+            .seen
+            .iter()
+            .filter(|file| now.binary_search(file).is_err());
+        let come = now
+            .iter()
+            .filter(|file| self.seen.binary_search(file).is_err());
         let mut changed: Vec<PathBuf> = gone.chain(come).map(|(path, ..)| path.clone()).collect();
         changed.sort();
         changed.dedup();

@@ -20,10 +20,14 @@ use crate::walk::{self, LeafFile};
 use crate::yaml::Flavor;
 use serde::Serialize;
 use similar::TextDiff;
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+/// How often the mends are tried one after the other; two rounds are enough for most.
+const MAX_ROUNDS: usize = 4;
 
 /// A kind of mend.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -106,23 +110,39 @@ pub fn mended_text(
     kinds: &[MendKind],
 ) -> (String, Vec<MendKind>) {
     let mut text = text.to_string();
-    let mut done = Vec::new();
+    let mut done = BTreeSet::new();
+    // A mend may make readable what another could not touch before.
+    for _ in 0..MAX_ROUNDS {
+        let before = text.clone();
+        mend_once(&mut text, branch, kinds, &mut done);
+        if text == before {
+            break;
+        }
+    }
+    (text, done.into_iter().collect())
+}
+
+fn mend_once(
+    text: &mut String,
+    branch: Option<&str>,
+    kinds: &[MendKind],
+    done: &mut BTreeSet<MendKind>,
+) {
     for (_, kind) in MendKind::ALL {
         if !kinds.contains(&kind) {
             continue;
         }
         let mended = match kind {
-            MendKind::Whitespace => whitespace::mended(&text, Flavor::Yaml11),
-            MendKind::Quoting => quoting::mended(&text),
-            MendKind::Version => version::mended(&text, branch),
-            MendKind::Order => order::mended(&text),
+            MendKind::Whitespace => whitespace::mended(text, Flavor::Yaml11),
+            MendKind::Quoting => quoting::mended(text),
+            MendKind::Version => version::mended(text, branch),
+            MendKind::Order => order::mended(text),
         };
-        if mended != text {
-            text = mended;
-            done.push(kind);
+        if mended != *text {
+            *text = mended;
+            done.insert(kind);
         }
     }
-    (text, done)
 }
 
 fn mend_file(
@@ -166,10 +186,15 @@ fn diff(path: &str, before: &str, after: &str) -> String {
     let changes = config
         .timeout(Duration::from_secs(2))
         .diff_lines(before, after);
+    // As git writes it, so that `git apply` reads it.
+    let (old, new) = match path.starts_with('/') {
+        true => (path.to_string(), path.to_string()),
+        false => (format!("a/{path}"), format!("b/{path}")),
+    };
     let text = changes
         .unified_diff()
         .context_radius(2)
-        .header(&format!("a/{path}"), &format!("b/{path}"))
+        .header(&old, &new)
         .to_string();
     let lines = text.split_inclusive('\n').map(printable_line);
     lines.collect()

@@ -68,7 +68,7 @@ fn quote_broken_lines(text: &str) -> String {
 }
 
 fn first_broken_line(source: &Source) -> Option<usize> {
-    let parsed = yaml::parse(source, Flavor::Yaml11, Limits::default());
+    let parsed = yaml::parse_strictly(source, Flavor::Yaml11, Limits::default());
     let broken = |kind| matches!(kind, FaultKind::Syntax | FaultKind::Unsupported);
     let lines = parsed.faults.iter().filter(|fault| broken(fault.kind));
     lines.map(|fault| fault.span.start.line).min()

@@ -8,7 +8,7 @@ use crate::yaml::{self, FaultKind, Flavor, Limits, Node, Value};
 /// The tree of a text without faults of syntax. A key that stands twice is let pass: the
 /// tree keeps both.
 pub(super) fn read(source: &Source, flavor: Flavor) -> Option<Node> {
-    let parsed = yaml::parse(source, flavor, Limits::default());
+    let parsed = yaml::parse_strictly(source, flavor, Limits::default());
     let sound = parsed
         .faults
         .iter()

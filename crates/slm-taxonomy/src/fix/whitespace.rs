@@ -49,7 +49,7 @@ fn line_endings(text: &str) -> String {
 fn tabs_after_keys(mut source: Source, flavor: Flavor) -> Source {
     let mut last = 0;
     for _ in 0..MAX_BROKEN_LINES {
-        let parsed = yaml::parse(&source, flavor, Limits::default());
+        let parsed = yaml::parse_strictly(&source, flavor, Limits::default());
         let broken = parsed.faults.iter().filter(|f| f.kind == FaultKind::Syntax);
         let Some(place) = broken.map(|fault| fault.span.start).min() else {
             break;
@@ -63,7 +63,10 @@ fn tabs_after_keys(mut source: Source, flavor: Flavor) -> Source {
         if place.line <= last || tab > place.column || !follows_key {
             break;
         }
-        let blank = line[tab - 1..].iter().take_while(|c| c.is_whitespace()).count();
+        let blank = line[tab - 1..]
+            .iter()
+            .take_while(|c| c.is_whitespace())
+            .count();
         let at = |column| Position {
             line: place.line,
             column,
@@ -207,7 +210,10 @@ mod tests {
     #[test]
     fn line_ends_are_mended_and_block_scalars_kept() {
         let text = "a: b  \r\nc: |\r\n  d \r\n\r\n  e\t\r\n# f \r\ng: 'h \r\n  i'";
-        assert_eq!(after(text), "a: b\nc: |\n  d \n\n  e\t\n# f\ng: 'h \n  i'\n");
+        assert_eq!(
+            after(text),
+            "a: b\nc: |\n  d \n\n  e\t\n# f\ng: 'h \n  i'\n"
+        );
     }
 
     #[test]

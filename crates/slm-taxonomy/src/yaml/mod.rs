@@ -9,14 +9,14 @@ mod parse;
 mod recover;
 mod resolve;
 mod syntax_hint;
-mod write;
 #[cfg(test)]
 mod tests;
+mod write;
 
 pub use fault::{Fault, FaultKind};
 pub use parse::{Limits, Parsed};
 pub use recover::parse;
-pub(crate) use recover::{single_quoted, split_value};
+pub(crate) use recover::{parse_strictly, single_quoted, split_value};
 pub use resolve::Flavor;
 pub(crate) use write::value as text_value;
 

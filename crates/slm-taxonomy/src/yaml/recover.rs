@@ -44,6 +44,15 @@ pub fn parse(source: &Source, flavor: Flavor, limits: Limits) -> Parsed {
     }
 }
 
+/// Reads one YAML document up to its first syntax error, which is then the last fault.
+pub(crate) fn parse_strictly(source: &Source, flavor: Flavor, limits: Limits) -> Parsed {
+    let mut parsed = parse_once(&source.text, flavor, limits);
+    if let Some(error) = pop_syntax_error(&mut parsed, source) {
+        parsed.faults.push(error);
+    }
+    parsed
+}
+
 fn is_syntax(fault: &Fault) -> bool {
     fault.kind == FaultKind::Syntax
 }

@@ -11,7 +11,12 @@ fn git(folder: &Path, arguments: &[&str]) -> String {
         .arg("-C")
         .arg(folder)
         .args(["-c", "user.name=t", "-c", "user.email=t@example.invalid"])
-        .args(["-c", "commit.gpgsign=false", "-c", "init.defaultBranch=main"])
+        .args([
+            "-c",
+            "commit.gpgsign=false",
+            "-c",
+            "init.defaultBranch=main",
+        ])
         .args(arguments)
         .output()
         .expect("git runs");
@@ -39,7 +44,9 @@ fn repository() -> Taxonomy {
 
 fn listed(taxonomy: &Taxonomy, changed: &Changed) -> Vec<(String, LeafStatus)> {
     let leaves = changed.leaves.iter();
-    leaves.map(|leaf| (taxonomy.shortened(&leaf.path), leaf.status)).collect()
+    leaves
+        .map(|leaf| (taxonomy.shortened(&leaf.path), leaf.status))
+        .collect()
 }
 
 #[test]
@@ -64,7 +71,10 @@ fn new_changed_and_removed_leaves_are_told_apart() {
     let expected = expected.map(|(path, status)| (path.to_string(), status));
     assert_eq!(listed(&taxonomy, &found), expected);
     assert_eq!(found.removed.len(), 1);
-    assert_eq!(found.base.unwrap(), git(taxonomy.path(), &["rev-parse", "HEAD"]));
+    assert_eq!(
+        found.base.unwrap(),
+        git(taxonomy.path(), &["rev-parse", "HEAD"])
+    );
 }
 
 #[test]
@@ -95,9 +105,15 @@ fn what_cannot_be_compared_is_told() {
     let taxonomy = repository();
     let folder = taxonomy.path().join("t");
     for base in ["nowhere", "--help", "HEAD~9"] {
-        assert!(matches!(changed(&folder, base), Err(ChangedError::NoBase(_))), "{base}");
+        assert!(
+            matches!(changed(&folder, base), Err(ChangedError::NoBase(_))),
+            "{base}"
+        );
     }
     let loose = Taxonomy::new(&[]);
     let outcome = changed(loose.path(), "main");
-    assert!(matches!(outcome, Err(ChangedError::NoRepository(..))), "{outcome:?}");
+    assert!(
+        matches!(outcome, Err(ChangedError::NoRepository(..))),
+        "{outcome:?}"
+    );
 }

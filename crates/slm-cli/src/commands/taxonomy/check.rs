@@ -63,7 +63,10 @@ impl Rigour {
             Document::Repository { repo, .. } => !Git::is_here(repo),
             Document::Local { .. } => false,
         };
-        let documents = report.leaves.iter().filter_map(|leaf| leaf.document.as_ref());
+        let documents = report
+            .leaves
+            .iter()
+            .filter_map(|leaf| leaf.document.as_ref());
         let count = documents.filter(|document| is_remote(document)).count();
         if !self.documents && count > 0 {
             context.terminal.note(format!(

@@ -21,7 +21,12 @@ pub struct Diff {
     #[arg(default_value = "taxonomy", value_name = "PATH")]
     path: PathBuf,
     /// A branch, tag or commit to compare with; `empty` for all leaves
-    #[arg(long, alias = "taxonomy-base", value_name = "BASE", default_value = "origin/main")]
+    #[arg(
+        long,
+        alias = "taxonomy-base",
+        value_name = "BASE",
+        default_value = "origin/main"
+    )]
     base: String,
     #[command(flatten)]
     rigour: Rigour,
@@ -37,7 +42,9 @@ impl Diff {
         let mut report = match changed.leaves.is_empty() {
             true => slm_taxonomy::Report::default(),
             // All leaves are read, so that duplicates in others are seen.
-            false => self.rigour.check(std::slice::from_ref(&self.path), context)?,
+            false => self
+                .rigour
+                .check(std::slice::from_ref(&self.path), context)?,
         };
         report.retain(|leaf| changed.has(leaf));
         match context.terminal.format() {
@@ -57,7 +64,9 @@ impl Diff {
             Format::Text => {
                 let paths = changed.leaves.iter().map(|leaf| format!("{}\n", leaf.path));
                 let newline = if changed.leaves.is_empty() { "" } else { "\n" };
-                context.terminal.data(&format!("{}{newline}", paths.collect::<String>()))?;
+                context
+                    .terminal
+                    .data(&format!("{}{newline}", paths.collect::<String>()))?;
                 show(&report, context)
             }
             Format::Sarif | Format::Github => show(&report, context),

@@ -68,7 +68,9 @@ impl Fix {
         let terminal = &context.terminal;
         let writes = self.yes && !found.mends.is_empty();
         if terminal.is_json() {
-            terminal.json(&json!({"checked": found.checked, "mends": found.mends, "written": writes}))?;
+            terminal.json(
+                &json!({"checked": found.checked, "mends": found.mends, "written": writes}),
+            )?;
             return Ok(writes);
         }
         for mend in &found.mends {

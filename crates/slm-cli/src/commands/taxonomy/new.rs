@@ -43,7 +43,12 @@ pub struct New {
     #[arg(long, value_name = "FILE", conflicts_with = "repo")]
     document: Option<PathBuf>,
     /// The git repository that holds the knowledge's documents
-    #[arg(long, value_name = "ADDRESS", requires = "commit", requires = "patterns")]
+    #[arg(
+        long,
+        value_name = "ADDRESS",
+        requires = "commit",
+        requires = "patterns"
+    )]
     repo: Option<String>,
     /// The commit of the documents
     #[arg(long, value_name = "HASH", requires = "repo")]
@@ -125,9 +130,13 @@ impl New {
             }
             Err(DraftError::Faulty(report)) => {
                 context.terminal.note(render(&report));
-                Err(Failure::new("the leaf would have faults, so nothing was written")
-                    .hint("mend what is named above; lines are those of the leaf as it would be")
-                    .into())
+                Err(
+                    Failure::new("the leaf would have faults, so nothing was written")
+                        .hint(
+                            "mend what is named above; lines are those of the leaf as it would be",
+                        )
+                        .into(),
+                )
             }
             Err(error) => Err(error.into()),
         }
@@ -164,9 +173,12 @@ impl New {
             Kind::Skill { .. } => &of_knowledge,
         };
         match wrong.iter().find(|(_, is_given)| *is_given) {
-            Some((option, _)) => Err(Failure::usage(format!("a {} has no `{option}`", kind.label()))
-                .hint("leave it out, or choose another `--kind`")
-                .into()),
+            Some((option, _)) => Err(Failure::usage(format!(
+                "a {} has no `{option}`",
+                kind.label()
+            ))
+            .hint("leave it out, or choose another `--kind`")
+            .into()),
             None => Ok(()),
         }
     }
@@ -183,19 +195,42 @@ impl New {
         if is_knowledge {
             domain = line(&self.domain, "Domain", "--domain TEXT", None)?;
             let question = "What the document is about";
-            document_outline =
-                line(&self.document_outline, question, "--document-outline TEXT", None)?;
+            document_outline = line(
+                &self.document_outline,
+                question,
+                "--document-outline TEXT",
+                None,
+            )?;
         } else {
             let question = "What the skill is to do";
-            task_description =
-                line(&self.task_description, question, "--task-description TEXT", None)?;
+            task_description = line(
+                &self.task_description,
+                question,
+                "--task-description TEXT",
+                None,
+            )?;
         }
         let attribution = Attribution {
             title: line(&self.title, "Title of the work", "--title TEXT", None)?,
             link: line(&self.link, "Link to it", "--link TEXT", Some("-"))?,
-            revision: line(&self.revision, "Its version or date", "--revision TEXT", None)?,
-            license: line(&self.license, "Its licence", "--license TEXT", Some("CC-BY-SA-4.0"))?,
-            creators: line(&self.creators, "Who made it", "--creators TEXT", Some(&created_by))?,
+            revision: line(
+                &self.revision,
+                "Its version or date",
+                "--revision TEXT",
+                None,
+            )?,
+            license: line(
+                &self.license,
+                "Its licence",
+                "--license TEXT",
+                Some("CC-BY-SA-4.0"),
+            )?,
+            creators: line(
+                &self.creators,
+                "Who made it",
+                "--creators TEXT",
+                Some(&created_by),
+            )?,
         };
         let document = match is_knowledge {
             true => Some(self.document(answers)?),

@@ -65,11 +65,21 @@ impl Repositories for Git {
 /// The files of a repository on this machine at a commit.
 fn listed(folder: &Path, commit: &str) -> Lookup {
     let wanted = format!("{commit}^{{commit}}");
-    let found = ["rev-parse", "--verify", "--quiet", "--end-of-options", &wanted];
+    let found = [
+        "rev-parse",
+        "--verify",
+        "--quiet",
+        "--end-of-options",
+        &wanted,
+    ];
     if git::run(folder, &found, LOCAL).is_err() {
         return Lookup::NoCommit("git does not find it".to_owned());
     }
-    match git::run(folder, &["ls-tree", "-r", "-z", "--name-only", "--full-tree", &wanted], LOCAL) {
+    match git::run(
+        folder,
+        &["ls-tree", "-r", "-z", "--name-only", "--full-tree", &wanted],
+        LOCAL,
+    ) {
         Ok(answer) => Lookup::Files(Arc::from(git::entries(&answer))),
         Err(error) => Lookup::NoCommit(said(&error)),
     }
@@ -86,8 +96,23 @@ fn fetched(repo: &str, commit: &str) -> Lookup {
     if let Err(error) = run(&["init", "--quiet", "--bare"]) {
         return Lookup::NoRepository(said(&error));
     }
-    let few = ["fetch", "--quiet", "--depth=1", "--filter=blob:none", "--", repo, commit];
-    let all = ["fetch", "--quiet", "--filter=blob:none", "--", repo, "+refs/*:refs/all/*"];
+    let few = [
+        "fetch",
+        "--quiet",
+        "--depth=1",
+        "--filter=blob:none",
+        "--",
+        repo,
+        commit,
+    ];
+    let all = [
+        "fetch",
+        "--quiet",
+        "--filter=blob:none",
+        "--",
+        repo,
+        "+refs/*:refs/all/*",
+    ];
     if !commit.starts_with('-') && run(&few).is_ok() {
         return listed(folder.path(), "FETCH_HEAD");
     }

@@ -66,7 +66,10 @@ pub fn ask(answers: &mut Answers<impl BufRead>, kind: Kind) -> Result<Vec<SeedEx
     loop {
         let number = seeds.len() + 1;
         let is_enough = number > LEAST_SEEDS;
-        eprintln!("\nSeed example {number}{}", if is_enough { "; none ends" } else { "" });
+        eprintln!(
+            "\nSeed example {number}{}",
+            if is_enough { "; none ends" } else { "" }
+        );
         let has_context = kind != Kind::Skill { grounded: false };
         let context = match has_context {
             true => needed(answers, "Context", is_enough)?,

@@ -36,7 +36,9 @@ impl Watch {
                 let changed = watch.changed();
                 if !changed.is_empty() {
                     for path in &changed {
-                        context.terminal.note(format!("\nsaved: {}", path.display()));
+                        context
+                            .terminal
+                            .note(format!("\nsaved: {}", path.display()));
                     }
                     break;
                 }
