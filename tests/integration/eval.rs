@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::run::Place;
+use crate::run::{Place, copy, repository};
 
 const TASK: &str = "name: colours\ndata: rows.jsonl\noutput:\n  type: label\n  labels: [red, blue]\nmetrics: [exact_raw, label_macro_f1]\ngates:\n  - {metric: exact_raw, system: good, value: 0.9}\n  - {metric: exact_raw, system: bad, value: 0.9}\n";
 const ROWS: &str = "{\"id\":\"1\",\"input\":\"blood\",\"target\":\"red\"}\n{\"id\":\"2\",\"input\":\"sky\",\"target\":\"blue\"}\n";
@@ -158,4 +158,39 @@ fn a_report_cut_in_half_is_an_error() {
         run.stderr
     );
     assert!(run.stderr.contains("\nhint: "), "{}", run.stderr);
+}
+
+#[test]
+fn answers_of_other_weights_or_settings_are_not_taken_for_this_models() {
+    let place = place();
+    let model = place.at("workspace/models/tiny");
+    copy(&repository().join("tests/fixtures/hf/llama"), &model);
+    let ask = |max_tokens: &str| {
+        let task = ["eval", "run", "ask.yaml", "--model", "tiny=tiny", "--out"];
+        let run = place.slm(&[&task[..], &["out", "--max-tokens", max_tokens]].concat());
+        run.succeeds();
+        let results: Value = serde_json::from_str(&place.read("out/results.json")).unwrap();
+        assert_eq!(results["samples"], 2);
+        place.read("out/log.jsonl").lines().count()
+    };
+    let flip_a_weight = || {
+        let path = model.join("model.safetensors");
+        let mut bytes = std::fs::read(&path).unwrap();
+        *bytes.last_mut().unwrap() ^= 1;
+        std::fs::write(&path, bytes).unwrap();
+    };
+    let task = TASK.split("gates:").next().unwrap();
+    place.write("ask.yaml", task);
+    assert_eq!(ask("2"), 2);
+    assert_eq!(ask("2"), 2, "nothing changed");
+    flip_a_weight();
+    assert_eq!(ask("2"), 4, "other weights");
+    assert_eq!(ask("2"), 4, "nothing changed");
+    flip_a_weight();
+    assert_eq!(
+        ask("2"),
+        6,
+        "the first weights again, whose answers were replaced"
+    );
+    assert_eq!(ask("3"), 8, "longer answers");
 }

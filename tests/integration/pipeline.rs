@@ -1,12 +1,11 @@
 //! Recipes from end to end, on a model of a few thousand parameters.
 
 use std::fs;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::run::{Place, repository};
+use crate::run::{Place, copy, repository};
 
 const RECIPE: &str = "\
 name: tiny
@@ -49,17 +48,6 @@ fn place() -> Place {
         &place.at("workspace/models/tiny-llama"),
     );
     place
-}
-
-/// Copies the files of a folder.
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_file() {
-            fs::copy(&path, to.join(path.file_name().unwrap())).unwrap();
-        }
-    }
 }
 
 fn hashes(place: &Place, artefact: &str) -> Vec<(String, String)> {

@@ -3,7 +3,7 @@
 //!
 //! Does not know how answers are judged.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -51,12 +51,33 @@ pub fn prompt_hash(messages: &[Message]) -> String {
         .collect()
 }
 
+/// System, row and repeat.
+type Key = (String, String, u32);
+
+/// What shaped an answer; with another shape it may be another.
+#[derive(Debug, PartialEq)]
+struct Shape {
+    prompt_hash: String,
+    model: String,
+    settings: serde_json::Value,
+}
+
+impl Shape {
+    fn of(entry: &LogEntry) -> Self {
+        Self {
+            prompt_hash: entry.prompt_hash.clone(),
+            model: entry.model.clone(),
+            settings: entry.settings.clone(),
+        }
+    }
+}
+
 /// A log file open for appending.
 #[derive(Debug)]
 pub struct EvalLog {
     path: PathBuf,
     file: File,
-    answered: HashSet<(String, String, String, u32)>,
+    answered: HashMap<Key, Shape>,
 }
 
 impl EvalLog {
@@ -88,7 +109,10 @@ impl EvalLog {
         Ok(Self {
             path: path.to_path_buf(),
             file,
-            answered: entries.iter().map(key).collect(),
+            answered: entries
+                .iter()
+                .map(|entry| (key(entry), Shape::of(entry)))
+                .collect(),
         })
     }
 
@@ -103,15 +127,15 @@ impl EvalLog {
         self.file
             .write_all(line.as_bytes())
             .map_err(|source| EvalError::writing(&self.path, source))?;
-        self.answered.insert(key(entry));
+        self.answered.insert(key(entry), Shape::of(entry));
         Ok(())
     }
 
-    /// Whether this system has answered this prompt of this row already, so that
-    /// no paid call is repeated.
-    pub fn has(&self, system: &str, id: &str, prompt_hash: &str, repeat: u32) -> bool {
-        self.answered
-            .contains(&(system.into(), id.into(), prompt_hash.into(), repeat))
+    /// Whether the system's last answer to this row was shaped as `entry` is: by the same prompt,
+    /// model and settings. If so, no paid call is repeated; if not, the row is asked again, and
+    /// the new answer counts.
+    pub fn has(&self, entry: &LogEntry) -> bool {
+        self.answered.get(&key(entry)) == Some(&Shape::of(entry))
     }
 }
 
@@ -133,8 +157,7 @@ pub fn read(path: &Path) -> Result<Vec<LogEntry>, EvalError> {
 /// set-up had changed.
 pub fn by_system(entries: Vec<LogEntry>) -> Vec<(String, Vec<Prediction>)> {
     let mut systems: Vec<(String, Vec<Prediction>)> = Vec::new();
-    let mut places: std::collections::HashMap<(String, String), (usize, usize)> =
-        std::collections::HashMap::new();
+    let mut places: HashMap<(String, String), (usize, usize)> = HashMap::new();
     for entry in entries.into_iter().filter(|entry| entry.repeat == 0) {
         let known = (entry.system.clone(), entry.prediction.id.clone());
         if let Some((system, answer)) = places.get(&known) {
@@ -154,11 +177,10 @@ pub fn by_system(entries: Vec<LogEntry>) -> Vec<(String, Vec<Prediction>)> {
     systems
 }
 
-fn key(entry: &LogEntry) -> (String, String, String, u32) {
+fn key(entry: &LogEntry) -> Key {
     (
         entry.system.clone(),
         entry.prediction.id.clone(),
-        entry.prompt_hash.clone(),
         entry.repeat,
     )
 }
@@ -206,13 +228,47 @@ mod tests {
         assert_eq!(read(&path).unwrap().len(), 1);
 
         let mut log = EvalLog::open(&path).unwrap();
-        assert!(log.has("s", "a", "h", 0));
-        assert!(!log.has("s", "b", "h", 0));
-        assert!(!log.has("s", "a", "other", 0));
+        assert!(log.has(&entry("s", "a", "")));
+        assert!(!log.has(&entry("s", "b", "")));
         log.append(&entry("s", "b", "2")).unwrap();
         let entries = read(&path).unwrap();
         assert_eq!(entries.len(), 2);
         assert_eq!(entries[1].prediction.output, "2");
+    }
+
+    #[test]
+    fn only_the_last_answer_stands_and_only_for_what_shaped_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log.jsonl");
+        let first = LogEntry {
+            model: "weights".into(),
+            settings: serde_json::json!({"max_tokens": 9}),
+            ..entry("s", "a", "1")
+        };
+        let others = [
+            LogEntry {
+                prompt_hash: "other".into(),
+                ..first.clone()
+            },
+            LogEntry {
+                model: "other".into(),
+                ..first.clone()
+            },
+            LogEntry {
+                settings: serde_json::json!({"max_tokens": 10}),
+                ..first.clone()
+            },
+        ];
+        for other in others {
+            let mut log = EvalLog::open(&path).unwrap();
+            log.append(&first).unwrap();
+            drop(log);
+            let mut log = EvalLog::open(&path).unwrap();
+            assert!(log.has(&first) && !log.has(&other), "{other:?}");
+            log.append(&other).unwrap();
+            // The answers that count are the other's now, so the first must be asked again.
+            assert!(log.has(&other) && !log.has(&first), "{other:?}");
+        }
     }
 
     #[test]

@@ -51,6 +51,12 @@ impl WholeFile {
         })
     }
 
+    /// Where the file lies until it is committed, for writers that open a path themselves; they
+    /// must write into this very file, not put another in its place.
+    pub fn temporary(&self) -> &Path {
+        &self.temporary
+    }
+
     /// Puts the file in its place; both are on the disk when this returns.
     ///
     /// # Errors
@@ -139,6 +145,18 @@ mod tests {
         file.write_all(b"half").unwrap();
         drop(file);
         assert_eq!(fs::read(&path).unwrap(), b"one");
+        assert_eq!(names(folder.path()), ["a"]);
+    }
+
+    #[test]
+    fn a_writer_may_open_the_file_itself() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a");
+        let file = WholeFile::create(&path).unwrap();
+        fs::write(file.temporary(), b"whole").unwrap();
+        assert!(!path.exists());
+        file.commit().unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"whole");
         assert_eq!(names(folder.path()), ["a"]);
     }
 

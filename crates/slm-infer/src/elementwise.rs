@@ -4,6 +4,7 @@
 
 use pulp::Arch;
 use rayon::prelude::*;
+use slm_model::kernels::exp::tanh;
 use slm_model::kernels::gated::Activation;
 use slm_model::quant::Threads;
 
@@ -166,19 +167,6 @@ pub fn exp(x: f32) -> f32 {
     let value = tail * r * r + r + 1.0;
     let power = f32::from_bits(((n as i32 + 127) as u32) << 23);
     if x < -87.3 { 0.0 } else { value * power }
-}
-
-/// `tanh x`, to within a few units in the last place: a polynomial for small `x` (Cephes), where
-/// the quotient of exponentials would cancel.
-#[inline(always)]
-fn tanh(x: f32) -> f32 {
-    let z = x * x;
-    let tail = (((-5.704_988_7e-3 * z + 2.063_908_9e-2) * z - 5.373_971_5e-2) * z + 1.333_144_2e-1)
-        * z
-        - 3.333_328_2e-1;
-    let small = tail * z * x + x;
-    let large = (1.0 - 2.0 / (exp(2.0 * x.abs()) + 1.0)).copysign(x);
-    if x.abs() < 0.625 { small } else { large }
 }
 
 /// The largest of `x`, in lanes, which no order can change.

@@ -106,10 +106,13 @@ fn incremental(
         }
         match ends.place(&whole.text, &before, &through) {
             Some(span) => whole.spans.push(span),
-            None => apart.push(Rendered {
-                spans: vec![before.len()..ends.end_of_turn(&through, before.len())],
-                text: through,
-            }),
+            None => {
+                let span = before.len()..ends.end_of_turn(&through, before.len());
+                apart.push(Rendered {
+                    text: through,
+                    spans: vec![span],
+                });
+            }
         }
     }
     if apart.is_empty() || !whole.spans.is_empty() {

@@ -162,7 +162,7 @@ codes! {
         "A branch or tag may move, and the documents change while the seed examples stay. Write the commit's hash, as `git rev-parse HEAD` prints it.";
 
     ExtensionUnknownKey = "SLM-T070" Error "a key that slm.yaml does not have"
-        "`slm.yaml` may hold `output`, `instruction`, `label_field`, `slots`, `paraphrases` and `document`.";
+        "`slm.yaml` may hold `output`, `instruction`, `label_field`, `slots`, `paraphrases`, `parts` and `document`.";
     ExtensionValue = "SLM-T071" Error "a value in slm.yaml is missing or of the wrong type"
         "`docs/taxonomy.md` describes `slm.yaml` and the type of each value.";
     OutputType = "SLM-T072" Error "an unknown output type"

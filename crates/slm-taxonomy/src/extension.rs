@@ -19,6 +19,33 @@ pub struct Extension {
     pub slots: Vec<(String, Slot)>,
     /// Groups of texts any of which may stand for another.
     pub paraphrases: Vec<Vec<String>>,
+    /// The parts of a seed's text and what may be done with them.
+    pub parts: Option<Parts>,
+}
+
+/// The parts of a seed's text, and what changes neither the answer nor the sense of the rest. The
+/// text is the context of a grounded seed, else the question.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Parts {
+    /// What a part is.
+    pub of: PartKind,
+    /// A part may stand before its neighbour.
+    pub movable: bool,
+    /// A part that shows no value of the answer may be left out or come from another seed.
+    pub exchangeable: bool,
+    /// Fields, by JSON pointer, whose part may be left out: the answer then has null there, or
+    /// no such field where the schema forbids null.
+    pub optional: Vec<String>,
+}
+
+/// What a part of a text is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PartKind {
+    /// A line.
+    Lines,
+    /// A sentence.
+    Sentences,
 }
 
 /// The shape of a leaf's answers.

@@ -31,7 +31,7 @@ pub use check::{Options, check};
 pub use codes::{Code, Severity, explain};
 pub use diagnostic::{Diagnostic, Report, Snippet};
 pub use draft::{Attribution, Draft, DraftDocument, DraftError};
-pub use extension::{Extension, Output, Slot, SlotKind};
+pub use extension::{Extension, Output, PartKind, Parts, Slot, SlotKind};
 pub use fix::{Mend, MendKind, Mends, fix, mended_text};
 pub use leaf::{Document, Kind, Leaf, QuestionAnswer, SeedExample};
 pub use render::{render, summary};

@@ -182,15 +182,16 @@ impl TrainSettings {
             Objective::Distillation {
                 temperature,
                 weight,
-            } if !(temperature > 0.0 && temperature.is_finite())
-                || !(0.0..=1.0).contains(&weight) =>
-            {
-                Err(TrainError::setting(
-                    format!("distillation at temperature {temperature} with weight {weight}"),
-                    "the temperature must be above 0, the weight in 0..=1",
-                ))
+            } if temperature > 0.0 && temperature.is_finite() && (0.0..=1.0).contains(&weight) => {
+                Ok(())
             }
-            Objective::Distillation { .. } => Ok(()),
+            Objective::Distillation {
+                temperature,
+                weight,
+            } => Err(TrainError::setting(
+                format!("distillation at temperature {temperature} with weight {weight}"),
+                "the temperature must be above 0, the weight in 0..=1",
+            )),
             Objective::Preference { beta } if !(beta > 0.0 && beta.is_finite()) => {
                 Err(TrainError::setting(
                     format!("`beta` is {beta}"),

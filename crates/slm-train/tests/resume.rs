@@ -82,8 +82,9 @@ fn patience_and_the_best_state_resume() {
     settings.early_stopping_patience = 2;
     settings.load_best = true;
     settings.checkpoint_every = 2;
-    // Rows that nothing in training tells of, and a rate at which their loss soon rises.
-    settings.learning_rate = 0.3;
+    // Rows that nothing in training tells of, and a rate at which their loss rises at once
+    // (evaluations 3.90, 4.02, 4.01).
+    settings.learning_rate = 0.1;
     let mut validation = examples(7);
     for (i, example) in validation.iter_mut().enumerate() {
         for (t, token) in example.tokens.iter_mut().enumerate() {

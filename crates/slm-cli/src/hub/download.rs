@@ -353,7 +353,7 @@ fn checksum_of(headers: &[HeaderMap]) -> Option<Checksum> {
 
 fn verify(path: &Path, file: &RemoteFile, expected: Option<&Checksum>) -> Result<()> {
     let read = |error: std::io::Error| Failure::io("read", path, &error);
-    let length = fs::metadata(path).map_err(|error| read(error))?.len();
+    let length = fs::metadata(path).map_err(read)?.len();
     let differs = |what: String| {
         Failure::new(format!("`{}` is not what the hub says it is: {what}", file.path))
             .hint("something between here and the hub changes files, or the hub is damaged; nothing was kept of it")
@@ -364,7 +364,7 @@ fn verify(path: &Path, file: &RemoteFile, expected: Option<&Checksum>) -> Result
     let Some(expected) = expected else {
         return Ok(());
     };
-    let found = expected.of_same_kind(path).map_err(|error| read(error))?;
+    let found = expected.of_same_kind(path).map_err(read)?;
     match found == *expected {
         true => Ok(()),
         false => Err(differs(format!("checksum {found} instead of {expected}")).into()),

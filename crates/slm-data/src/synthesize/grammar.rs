@@ -7,6 +7,7 @@ use super::answer::AnswerChecker;
 use super::cues::swap_cues;
 use super::draft::Draft;
 use super::noise::{change_case, change_punctuation, mistype};
+use super::parts::vary_parts;
 use super::passages::{carry, distract, reorder};
 use super::seed::SeedLeaf;
 use super::slots::{FieldPools, Template, plain};
@@ -21,6 +22,7 @@ use crate::ledger::{Entry, dropped_by_reason};
 use crate::sample::Sample;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use serde_json::Value;
 use slm_taxonomy::{Output, Slot, SlotKind};
 use std::collections::{BTreeMap, HashSet};
 
@@ -41,6 +43,9 @@ pub struct Rates {
     pub reorder: f64,
     pub distractor: f64,
     pub carrier: f64,
+    pub omission: f64,
+    pub exchange: f64,
+    pub shift: f64,
 }
 
 impl Default for Rates {
@@ -59,6 +64,9 @@ impl Default for Rates {
             reorder: 0.25,
             distractor: 0.25,
             carrier: 0.1,
+            omission: 0.3,
+            exchange: 0.6,
+            shift: 0.5,
         }
     }
 }
@@ -250,6 +258,12 @@ impl<'a> Workshop<'a> {
     fn vary(&self, own: &Template, rng: &mut ChaCha8Rng) -> Draft {
         let rates = &self.teacher.rates;
         let mut draft = self.substitute(own, rng);
+        if let Some(parts) = &self.leaf.parts {
+            let others = (own, self.templates.as_slice());
+            let fits = |answer: &Value| self.checker.check(answer).is_ok();
+            let rates = [rates.omission, rates.exchange, rates.shift];
+            vary_parts(&mut draft, parts, others, fits, rates, rng);
+        }
         self.move_sentences(own, &mut draft, rng);
         let said = swap_cues(&mut draft, &self.leaf.slots, rates.cue, rng);
         draft.note("cue", said);
@@ -369,6 +383,8 @@ impl<'a> Workshop<'a> {
         for slot in &own.slots {
             let was_shown = slot.is_shown();
             let now = slot.pointers.first().and_then(|p| draft.answer.pointer(p));
+            // A value that was left out with its part is nowhere.
+            let now = now.filter(|value| !(was_shown && value.is_null()));
             if was_shown && now.is_some_and(|v| occurrences(&text, v).is_empty()) {
                 return Some((
                     "a value of the answer is missing in the text",
@@ -399,7 +415,7 @@ impl<'a> Workshop<'a> {
             .with("teacher", self.teacher.name())
             .with("operations", draft.operations.clone())
             .with("rng_seed", row_seed);
-        let mut extra: BTreeMap<&str, serde_json::Value> = BTreeMap::new();
+        let mut extra: BTreeMap<&str, Value> = BTreeMap::new();
         if draft.seeds.len() > 1 {
             extra.insert(
                 "seeds",

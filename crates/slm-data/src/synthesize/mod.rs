@@ -11,6 +11,7 @@ mod freeze;
 mod grammar;
 mod names;
 mod noise;
+mod parts;
 mod passages;
 mod per_split;
 mod seed;

@@ -210,6 +210,12 @@ const ABBREVIATIONS: [&str; 14] = [
 /// The sentences of a text, slots kept. A border is a mark followed by a space
 /// and a capital in free text.
 pub(crate) fn sentences(text: &Text) -> Vec<Text> {
+    cut_at(text, borders)
+}
+
+/// The parts of a text, slots kept: free pieces are cut at the places that `borders` gives for
+/// one of them and for whether another piece follows.
+pub(crate) fn cut_at(text: &Text, borders: impl Fn(&str, bool) -> Vec<usize>) -> Vec<Text> {
     let mut done: Vec<Text> = Vec::new();
     let mut open = Text::default();
     let mut rest = text.pieces.iter().peekable();
@@ -266,7 +272,8 @@ fn borders(text: &str, more: bool) -> Vec<usize> {
     found
 }
 
-fn join(sentences: &[Text]) -> Text {
+/// The sentences as one text, with a space between them.
+pub(crate) fn join(sentences: &[Text]) -> Text {
     let mut whole = Text::default();
     for (n, sentence) in sentences.iter().enumerate() {
         if n > 0 && !whole.join().ends_with(' ') {

@@ -4,7 +4,7 @@
 //! Does not know YAML files; `slm_taxonomy` reads them.
 
 use serde_json::Value;
-use slm_taxonomy::{Kind, Leaf, Output, Slot};
+use slm_taxonomy::{Kind, Leaf, Output, Parts, Slot};
 
 /// A question with the answer it should get.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,6 +45,8 @@ pub struct SeedLeaf {
     pub slots: Vec<(String, Slot)>,
     /// Groups of texts any of which may stand for another.
     pub paraphrases: Vec<Vec<String>>,
+    /// The parts of the text, and what may be done with them.
+    pub parts: Option<Parts>,
     /// The seed examples.
     pub seeds: Vec<Seed>,
 }
@@ -76,6 +78,7 @@ impl From<&Leaf> for SeedLeaf {
             label_field: extension.label_field,
             slots: extension.slots,
             paraphrases: extension.paraphrases,
+            parts: extension.parts,
             seeds: seeds.collect(),
         }
     }
@@ -162,6 +165,7 @@ mod tests {
             label_field: Some("/kind".into()),
             slots: vec![],
             paraphrases: vec![],
+            parts: None,
             seeds: vec![seed(0), seed(4)],
         }
     }

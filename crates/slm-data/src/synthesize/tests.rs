@@ -57,6 +57,7 @@ fn support() -> SeedLeaf {
             ("/amount".into(), Slot::Kind(SlotKind::Amount)),
             ("/due".into(), Slot::Kind(SlotKind::DateIso)),
         ],
+        parts: None,
         paraphrases: vec![vec![
             "was charged twice".into(),
             "was billed two times".into(),

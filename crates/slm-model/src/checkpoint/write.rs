@@ -4,12 +4,12 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::fs::File;
 use std::path::Path;
 
 use half::bf16;
 use safetensors::View;
 use safetensors::tensor::{Dtype, TensorView};
+use slm_files::WholeFile;
 
 use crate::error::{ModelError, Result};
 
@@ -123,14 +123,15 @@ pub fn write_views(path: &Path, views: Vec<(String, TensorView<'_>)>) -> Result<
 
 fn write_all<V: View>(path: &Path, views: Vec<(String, V)>) -> Result<()> {
     let metadata = HashMap::from([("format".to_string(), "pt".to_string())]);
-    replace(path, |temporary| {
-        safetensors::serialize_to_file(views, Some(metadata), temporary).map_err(|e| match e {
-            safetensors::SafeTensorError::IoError(e) => ModelError::io("write", path, e),
-            e => ModelError::invalid(path, e.to_string(), "check the tensors' names"),
-        })?;
-        let synced = File::open(temporary).and_then(|file| file.sync_all());
-        synced.map_err(|e| ModelError::io("write", path, e))
-    })
+    let failed = |error| ModelError::io("write", path, error);
+    let file = WholeFile::create(path).map_err(failed)?;
+    safetensors::serialize_to_file(views, Some(metadata), file.temporary()).map_err(|error| {
+        match error {
+            safetensors::SafeTensorError::IoError(error) => failed(error),
+            error => ModelError::invalid(path, error.to_string(), "check the tensors' names"),
+        }
+    })?;
+    file.commit().map_err(failed)
 }
 
 /// Writes a file by way of a temporary one in the same folder and a rename.
@@ -139,15 +140,4 @@ fn write_all<V: View>(path: &Path, views: Vec<(String, V)>) -> Result<()> {
 /// When the folder cannot be written or the disk is full; an older file is left whole.
 pub fn write_atomically(path: &Path, data: &[u8]) -> Result<()> {
     slm_files::write(path, data).map_err(|e| ModelError::io("write", path, e))
-}
-
-fn replace(path: &Path, write: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
-    let temporary = path.with_extension(format!("tmp-{}", std::process::id()));
-    let renamed = write(&temporary).and_then(|()| {
-        std::fs::rename(&temporary, path).map_err(|e| ModelError::io("write", path, e))
-    });
-    if renamed.is_err() {
-        let _ = std::fs::remove_file(&temporary);
-    }
-    renamed
 }

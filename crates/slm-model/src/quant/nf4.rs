@@ -144,11 +144,13 @@ impl Nf4 {
 
 /// Scale and packed codes of one block.
 fn pack_block(values: &[f32]) -> (f32, Vec<u8>) {
-    let largest = |most: f32, value: &f32| match value.is_finite() {
-        true => most.max(value.abs()),
+    // `max` passes over what is not a number, which must be seen here.
+    let scale = match values.iter().all(|value| value.is_finite()) {
+        true => values
+            .iter()
+            .fold(0.0, |most: f32, value| most.max(value.abs())),
         false => f32::NAN,
     };
-    let scale = values.iter().fold(0.0, largest);
     let inverse = if scale > 0.0 { 1.0 / scale } else { 0.0 };
     let code = |value: &f32| nearest(&CODE, (value * inverse).clamp(-1.0, 1.0)) as u8;
     let byte = |two: &[f32]| code(&two[0]) << 4 | two.get(1).map_or(0, code);

@@ -5,7 +5,7 @@
 use super::contradictions::contradictions;
 use super::document;
 use super::fields::{Fields, Page, child, excerpt, ticked};
-use super::schema;
+use super::{parts, schema};
 use crate::codes::Code;
 use crate::extension::{Extension, Output, Slot, SlotKind};
 use crate::leaf::Document;
@@ -21,6 +21,7 @@ const KEYS: &[&str] = &[
     "label_field",
     "slots",
     "paraphrases",
+    "parts",
     "document",
 ];
 const OUTPUT_TYPES: &[&str] = &["json", "label", "calls", "text"];
@@ -48,6 +49,9 @@ pub(super) fn read(
     if let Some(node) = fields.get("paraphrases") {
         extension.paraphrases = paraphrases(page, node);
     }
+    extension.parts = fields
+        .get("parts")
+        .and_then(|node| parts::read(page, node, extension.output.as_ref()));
     let document = fields.get("document");
     let document = document.and_then(|node| local_document(page, node, leaf, knowledge));
     (extension, document)
@@ -254,7 +258,7 @@ fn is_pointer(text: &str) -> bool {
     text.is_empty() || text.starts_with('/')
 }
 
-fn pointer_hint(schema: &Value, pointer: &str) -> String {
+pub(super) fn pointer_hint(schema: &Value, pointer: &str) -> String {
     let properties = schema.get("properties").and_then(Value::as_object);
     let pointers: Vec<String> = properties
         .into_iter()
@@ -289,7 +293,7 @@ fn slots(page: &mut Page, node: &Node, output: Option<&Output>) -> Vec<(String, 
     slots
 }
 
-fn has_field(output: Option<&Output>, pointer: &str) -> bool {
+pub(super) fn has_field(output: Option<&Output>, pointer: &str) -> bool {
     match output {
         _ if !is_pointer(pointer) => false,
         Some(Output::Json { schema }) => schema::field(schema, pointer).is_some(),
@@ -422,7 +426,13 @@ fn paraphrases(page: &mut Page, node: &Node) -> Vec<Vec<String>> {
 }
 
 /// A list of texts; numbers and other scalars count by their text.
-fn texts(page: &mut Page, node: &Node, path: &str, what: &str, code: Code) -> Option<Vec<String>> {
+pub(super) fn texts(
+    page: &mut Page,
+    node: &Node,
+    path: &str,
+    what: &str,
+    code: Code,
+) -> Option<Vec<String>> {
     let items = page.list(node, path, what)?;
     let mut texts = Vec::with_capacity(items.len());
     for (index, item) in items.iter().enumerate() {

@@ -11,6 +11,7 @@ mod extension;
 mod fields;
 mod limits;
 mod lint;
+mod parts;
 mod schema;
 mod shape;
 

@@ -204,6 +204,15 @@ fn extension_cases() -> Vec<Case> {
             "{\"n\":2}",
             "slots:\n  /n:\n    cues: {a: [x y], b: [X y]}\n",
         ),
+        slm("SLM-T071", 1, "parts: {movable: true}\n"),
+        slm("SLM-T071", 1, "parts: {of: line}\n"),
+        slm("SLM-T071", 3, "parts:\n  of: lines\n  movable: maybe\n"),
+        json_slm(
+            "SLM-T073",
+            4,
+            "{\"n\":2}",
+            "parts:\n  of: lines\n  optional: [/m]\n",
+        ),
         slm("SLM-T075", 2, "paraphrases:\n  - [please]\n"),
         slm(
             "SLM-T076",

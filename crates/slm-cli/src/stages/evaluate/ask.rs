@@ -10,6 +10,7 @@ use anyhow::{Result, anyhow};
 use serde_json::Value;
 use slm_eval::baseline::NearestExample;
 use slm_eval::log::{EvalLog, LogEntry, prompt_hash};
+use slm_eval::predictions::Prediction;
 use slm_eval::results::{Role, SystemInfo};
 use slm_eval::subject::Subject;
 use slm_eval::{Row, Task};
@@ -75,7 +76,8 @@ pub struct Asked<'a> {
 }
 
 impl Asked<'_> {
-    /// The rows without an answer in the log.
+    /// The rows without an answer in the log by this very system: of another model under its name,
+    /// or under other settings, answers do not count.
     ///
     /// # Errors
     /// A row cannot be made a prompt.
@@ -83,11 +85,22 @@ impl Asked<'_> {
         let mut open = Vec::new();
         for row in self.rows {
             let hash = prompt_hash(&slm_eval::prompt::messages(self.task, row)?);
-            if !log.has(&self.name, &row.id, &hash, 0) {
+            if !log.has(&self.entry(hash.clone(), Prediction::text(&row.id, ""))) {
                 open.push((row.clone(), hash));
             }
         }
         Ok(open)
+    }
+
+    fn entry(&self, prompt_hash: String, prediction: Prediction) -> LogEntry {
+        LogEntry {
+            system: self.name.clone(),
+            prompt_hash,
+            model: self.model.clone(),
+            settings: self.settings.clone(),
+            repeat: 0,
+            prediction,
+        }
     }
 
     /// Has the open rows answered and logged.
@@ -112,14 +125,8 @@ impl Asked<'_> {
             let predictions = answered.map_err(|error| anyhow!(error))?;
             for prediction in predictions {
                 let place = rows.iter().position(|row| row.id == prediction.id);
-                log.append(&LogEntry {
-                    system: self.name.clone(),
-                    prompt_hash: place.map_or(String::new(), |at| hashes[at].clone()),
-                    model: self.model.clone(),
-                    settings: self.settings.clone(),
-                    repeat: 0,
-                    prediction,
-                })?;
+                let hash = place.map_or(String::new(), |at| hashes[at].clone());
+                log.append(&self.entry(hash, prediction))?;
             }
             done += rows.len() as u64;
         }
@@ -141,12 +148,15 @@ pub fn system(
     log: &mut EvalLog,
     known: &mut Known,
 ) -> Result<()> {
-    let mut asked = Asked {
+    let asked = Asked {
         terminal: &context.terminal,
         task,
         rows,
         name: system.name().to_owned(),
-        model: system.name().to_owned(),
+        model: match system {
+            System::Nearest => known_rows(exam)?,
+            _ => hash_path(model_folder(exam, system)?)?,
+        },
         settings: settings_of(exam.settings.max_tokens),
     };
     let open = asked.open_rows(log)?;
@@ -159,7 +169,6 @@ pub fn system(
         return asked.ask(open, &mut NearestExample::train(&training), log);
     }
     let folder = model_folder(exam, system)?;
-    asked.model = hash_path(folder)?;
     let name = asked.name.clone();
     let mut model = LocalModel::load(&name, folder, None, task.clone(), exam.settings.max_tokens)?;
     asked.ask(open, &mut model, log)?;
@@ -216,6 +225,12 @@ pub fn frontier(
     };
     known.keep(&asked.name, info)?;
     asked.ask(open, &mut frontier, log)
+}
+
+/// What the nearest-example baseline is: the contents of the rows that it knows.
+fn known_rows(exam: &Exam) -> Result<String> {
+    let hashes = exam.train.iter().map(|path| hash_path(path));
+    Ok(hashes.collect::<Result<Vec<_>>>()?.join(" + "))
 }
 
 fn model_folder<'a>(exam: &'a Exam, system: System) -> Result<&'a Path> {
