@@ -99,6 +99,7 @@ pub fn changed(folder: &Path, base: &str) -> Result<Changed, ChangedError> {
         "--name-status",
         "-z",
         "--no-renames",
+        "--no-relative",
         "--no-ext-diff",
         "--no-textconv",
         &commit,

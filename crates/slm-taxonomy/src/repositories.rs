@@ -35,10 +35,8 @@ pub fn fits(pattern: &str, path: &str) -> bool {
     reached[0] = true;
     for part in pattern.split('/').filter(|part| !matches!(*part, "" | ".")) {
         let mut next = vec![false; names.len() + 1];
-        for start in 0..=names.len() {
-            if !reached[start] {
-                continue;
-            }
+        let starts = reached.iter().enumerate().filter(|(_, reached)| **reached);
+        for (start, _) in starts {
             if part == "**" {
                 next[start] = true;
                 let mut end = start;
@@ -81,8 +79,8 @@ fn name_fits(pattern: &str, name: &str) -> bool {
                 next.iter_mut().skip(first).for_each(|r| *r = true);
             }
             token => {
-                for place in 0..name.len() {
-                    next[place + 1] = reached[place] && token.takes(name[place]);
+                for (place, (reached, c)) in reached.iter().zip(&name).enumerate() {
+                    next[place + 1] = *reached && token.takes(*c);
                 }
             }
         }

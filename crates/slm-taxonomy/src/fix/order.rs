@@ -58,11 +58,8 @@ fn sort_below(node: &mut Node, lines: &mut [String]) {
             {
                 let first = entries[0].key_span.start.line - 1;
                 lines[first..first + sorted.len()].clone_from_slice(&sorted);
-                let mut ranked: Vec<(usize, Entry)> = Vec::new();
-                for (rank, index) in order.iter().enumerate() {
-                    ranked.push((rank, entries[*index].clone()));
-                }
-                *entries = ranked.into_iter().map(|(_, entry)| entry).collect();
+                let in_order = order.iter().map(|index| entries[*index].clone());
+                *entries = in_order.collect();
             }
         }
     }
@@ -178,12 +175,12 @@ fn chunks(entries: &[Entry], indent: usize, lines: &[String]) -> Option<Vec<Chun
 /// begin an entry of its list.
 fn value_end(lines: &[String], key: usize, limit: usize, indent: usize, is_list: bool) -> usize {
     let mut end = key + 1;
-    for number in key + 1..limit {
-        let text = lines[number].trim_end();
+    for (number, line) in lines.iter().enumerate().take(limit).skip(key + 1) {
+        let text = line.trim_end();
         let body = text.trim_start_matches(' ');
         let depth = text.len() - body.len();
         let is_entry = is_list && depth == indent && (body == "-" || body.starts_with("- "));
-        if depth > indent && !body.is_empty() || is_entry {
+        if (depth > indent && !body.is_empty()) || is_entry {
             end = number + 1;
         } else if !body.is_empty() && !body.starts_with('#') {
             break;

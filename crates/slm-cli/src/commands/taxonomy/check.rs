@@ -70,8 +70,8 @@ impl Rigour {
         let count = documents.filter(|document| is_remote(document)).count();
         if !self.documents && count > 0 {
             context.terminal.note(format!(
-                "note: the documents of {count} leaves lie in repositories elsewhere and were not \
-                 looked at; `--documents` does"
+                "note: documents in repositories elsewhere were not looked at (leaves: {count}); \
+                 `--documents` does"
             ));
         }
     }

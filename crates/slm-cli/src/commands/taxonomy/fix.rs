@@ -77,7 +77,7 @@ impl Fix {
             terminal.data(&mend.diff)?;
         }
         if found.mends.is_empty() {
-            terminal.note(format!("nothing to mend in {} leaves", found.checked));
+            terminal.note("nothing to mend");
             return Ok(false);
         }
         let count = files(found.mends.len());
