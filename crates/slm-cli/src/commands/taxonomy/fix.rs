@@ -55,11 +55,18 @@ impl Fix {
             let count = found.mends.len();
             context.terminal.note(format!("{} written", files(count)));
         }
-        match found.unreadable.first() {
-            Some(fault) => Err(Failure::new(format!("{}: {}", fault.path, fault.message))
-                .hint(fault.hint.clone())
-                .into()),
-            None => Ok(()),
+        for fault in &found.unreadable {
+            let place = match fault.message.contains(&fault.path) {
+                true => String::new(),
+                false => format!("{}:{}:{}: ", fault.path, fault.line, fault.column),
+            };
+            context
+                .terminal
+                .error(&format!("{place}{}", fault.message), Some(&fault.hint));
+        }
+        match found.unreadable.is_empty() {
+            true => Ok(()),
+            false => Err(Failure::said_already().into()),
         }
     }
 
@@ -77,7 +84,9 @@ impl Fix {
             terminal.data(&mend.diff)?;
         }
         if found.mends.is_empty() {
-            terminal.note("nothing to mend");
+            if found.unreadable.is_empty() {
+                terminal.note("nothing to mend");
+            }
             return Ok(false);
         }
         let count = files(found.mends.len());

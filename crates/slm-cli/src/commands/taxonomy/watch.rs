@@ -8,7 +8,7 @@ use anyhow::Result;
 use clap::Args;
 
 use super::check::Rigour;
-use super::{Paths, print};
+use super::{Paths, print, show};
 use crate::commands::Context;
 
 /// How often files are looked at. A look at very many files takes a tenth of the time at most.
@@ -28,8 +28,13 @@ impl Watch {
     pub fn run(self, context: &Context) -> Result<()> {
         let paths = &self.paths.paths;
         let mut watch = slm_taxonomy::Watch::new(paths);
+        let mut report = self.rigour.check(paths, context)?;
+        if report.leaves.is_empty() {
+            // There is nothing to watch; the report says why.
+            return show(&report, context);
+        }
         loop {
-            print(&self.rigour.check(paths, context)?, context)?;
+            print(&report, context)?;
             context.terminal.note("watching; Ctrl-C ends");
             loop {
                 let start = Instant::now();
@@ -40,6 +45,7 @@ impl Watch {
                             .terminal
                             .note(format!("\nsaved: {}", path.display()));
                     }
+                    report = self.rigour.check(paths, context)?;
                     break;
                 }
                 std::thread::sleep(SHORTEST_WAIT.max(start.elapsed() * 9));
