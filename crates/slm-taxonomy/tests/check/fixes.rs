@@ -154,6 +154,7 @@ fn said(text: &str) -> Option<Vec<(String, String)>> {
 }
 
 fn comments(text: &str) -> Vec<String> {
+    let text = text.replace("\r\n", "\n").replace('\r', "\n");
     let lines = text
         .lines()
         .map(str::trim)
