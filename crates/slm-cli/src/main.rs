@@ -57,6 +57,9 @@ fn context(globals: Globals, terminal: &Terminal) -> Result<Context> {
 }
 
 fn run(command: Command, context: &Context) -> Result<()> {
+    if !matches!(command, Command::Taxonomy(_)) {
+        context.terminal.refuse_reports()?;
+    }
     match command {
         Command::Run(command) => command.run(context),
         Command::Taxonomy(command) => command.run(context),

@@ -18,6 +18,10 @@ pub enum Format {
     Text,
     /// For programs: one JSON document.
     Json,
+    /// For code hosts: faults as SARIF 2.1.0 (`slm taxonomy check`, `diff`)
+    Sarif,
+    /// For GitHub: faults as annotations (`slm taxonomy check`, `diff`)
+    Github,
 }
 
 /// The user's terminal, or the pipes in its place.
@@ -40,6 +44,23 @@ impl Terminal {
             interactive,
             colour: interactive && !refused,
         }
+    }
+
+    /// How data goes out.
+    pub fn format(&self) -> Format {
+        self.format
+    }
+
+    /// Refuses the formats that only reports of faults have.
+    pub fn refuse_reports(&self) -> Result<()> {
+        let name = match self.format {
+            Format::Text | Format::Json => return Ok(()),
+            Format::Sarif => "sarif",
+            Format::Github => "github",
+        };
+        Err(Failure::usage(format!("this command has no format `{name}`"))
+            .hint("`sarif` and `github` are for `slm taxonomy check` and `diff`; use `text` or `json`")
+            .into())
     }
 
     /// Whether data goes out as JSON.

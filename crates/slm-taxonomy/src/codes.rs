@@ -152,9 +152,17 @@ codes! {
         "A SHA-256 is 64 hexadecimal digits, as `sha256sum FILE` prints it. In YAML put it in quotes.";
     DocumentForms = "SLM-T064" Error "two forms of document in one"
         "`document` is either `{repo, commit, patterns}` or `{path, sha256}`, not both.";
+    DocumentUnreachable = "SLM-T065" Error "the document's repository or commit cannot be read"
+        "`document.repo` is an address that `git clone` takes, or a folder here, and `document.commit` a commit of it. Folders are always looked into; repositories elsewhere only by `slm taxonomy check --documents`, which fetches their list of files.";
+    PatternMatchesNothing = "SLM-T066" Error "a pattern that selects no document"
+        "No file of the repository at the commit fits the pattern, so there is nothing to learn from. `*`, `?` and `[...]` stay within one folder, `**/` goes over any number of them, and upper and lower case differ.";
+    DocumentFormat = "SLM-T067" Warning "a pattern that selects nothing InstructLab reads"
+        "InstructLab reads Markdown (`.md`) and PDF (`.pdf`) and passes over other files in silence.";
+    DocumentCommit = "SLM-T068" Warning "a commit that is not a hash"
+        "A branch or tag may move, and the documents change while the seed examples stay. Write the commit's hash, as `git rev-parse HEAD` prints it.";
 
     ExtensionUnknownKey = "SLM-T070" Error "a key that slm.yaml does not have"
-        "`slm.yaml` may hold `output`, `instruction`, `label_field`, `slots` and `paraphrases`.";
+        "`slm.yaml` may hold `output`, `instruction`, `label_field`, `slots`, `paraphrases`, `parts` and `document`.";
     ExtensionValue = "SLM-T071" Error "a value in slm.yaml is missing or of the wrong type"
         "`docs/taxonomy.md` describes `slm.yaml` and the type of each value.";
     OutputType = "SLM-T072" Error "an unknown output type"

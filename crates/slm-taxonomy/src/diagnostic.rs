@@ -5,8 +5,9 @@
 
 use crate::codes::{Code, Severity};
 use crate::leaf::Leaf;
-use crate::source::{Source, Span};
+use crate::source::{Position, Source, Span, shown};
 use serde::Serialize;
+use std::collections::HashSet;
 
 /// One fault, with its place and what to do about it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -28,6 +29,9 @@ pub struct Diagnostic {
     pub message: String,
     /// What to do.
     pub hint: String,
+    /// One past the last character at fault; the fault's own place where it has no width.
+    #[serde(skip)]
+    pub end: Position,
     /// The line's text and the width of the fault in it, to draw a caret.
     #[serde(skip)]
     pub snippet: Option<Snippet>,
@@ -67,6 +71,22 @@ impl Report {
     /// The number of warnings.
     pub fn warnings(&self) -> usize {
         self.count(Severity::Warning)
+    }
+
+    /// Keeps only the leaves for which `keep` holds, with what was found in their folders.
+    pub fn retain(&mut self, keep: impl Fn(&Leaf) -> bool) {
+        let folder = |leaf: &Leaf| {
+            leaf.file
+                .parent()
+                .map(|folder| format!("{}/", shown(folder)))
+        };
+        self.leaves.retain(|leaf| keep(leaf));
+        self.checked = self.leaves.len();
+        let folders: HashSet<String> = self.leaves.iter().filter_map(folder).collect();
+        self.diagnostics.retain(|diagnostic| {
+            let end = diagnostic.path.rfind('/').map_or(0, |at| at + 1);
+            folders.contains(&diagnostic.path[..end])
+        });
     }
 
     fn count(&self, severity: Severity) -> usize {
@@ -122,6 +142,7 @@ impl Sink {
             yaml_path: yaml_path.to_string(),
             message: message.into(),
             hint: hint.into(),
+            end: span.end.max(span.start),
             snippet: Some(snippet(source.line(span.start.line), span)),
         });
     }
@@ -143,6 +164,7 @@ impl Sink {
             yaml_path: String::new(),
             message: message.into(),
             hint: hint.into(),
+            end: Position { line: 1, column: 1 },
             snippet: None,
         });
     }

@@ -87,6 +87,16 @@ fn printable(text: &str) -> String {
     text.chars().map(printable_char).collect()
 }
 
+/// A line of a file as a diff shows it: with tabs, and carriage returns made visible.
+pub(crate) fn printable_line(line: &str) -> String {
+    let shown = line.chars().map(|c| match c {
+        '\t' | '\n' => c,
+        '\r' => '\u{240d}',
+        c => printable_char(c),
+    });
+    shown.collect()
+}
+
 fn printable_char(c: char) -> char {
     match c {
         '\t' => ' ',

@@ -59,9 +59,16 @@ pub enum ReadFault {
     /// The file is longer than [`MAX_FILE_BYTES`].
     #[error("the file is larger than {} MiB", MAX_FILE_BYTES / 1024 / 1024)]
     TooLarge,
-    /// The file is not UTF-8; the position is that of the first wrong byte.
-    #[error("the file is not UTF-8 text")]
-    NotUtf8(Position),
+    /// The file is not UTF-8; the text before the first wrong byte, and that byte.
+    #[error("the file is not UTF-8 text: the byte 0x{byte:02X} is wrong")]
+    NotUtf8 {
+        /// The text up to the byte.
+        before: Source,
+        /// Where the byte stands.
+        place: Position,
+        /// The byte.
+        byte: u8,
+    },
 }
 
 impl Source {
@@ -78,11 +85,15 @@ impl Source {
             Ok(text) => Ok(Source::new(shown, text)),
             Err(error) => {
                 let valid = error.utf8_error().valid_up_to();
-                let before = String::from_utf8_lossy(&error.as_bytes()[..valid]).into_owned();
-                let source = Source::new(shown, before);
-                let line = source.line_starts.len();
-                let column = source.line(line).chars().count() + 1;
-                Err(ReadFault::NotUtf8(Position { line, column }))
+                let text = String::from_utf8_lossy(&error.as_bytes()[..valid]).into_owned();
+                let before = Source::new(shown, text);
+                let line = before.line_starts.len();
+                let column = before.line(line).chars().count() + 1;
+                Err(ReadFault::NotUtf8 {
+                    place: Position { line, column },
+                    byte: error.as_bytes().get(valid).copied().unwrap_or_default(),
+                    before,
+                })
             }
         }
     }
@@ -109,6 +120,16 @@ impl Source {
     /// The text of a line, counted from 1, without its line ending; empty beyond the end.
     pub fn line(&self, line: usize) -> &str {
         self.line_with_ending(line).trim_end_matches(['\n', '\r'])
+    }
+
+    /// The byte at which a place lies, if the line has it; the end of the line counts.
+    pub fn offset(&self, place: Position) -> Option<usize> {
+        let start = *self.line_starts.get(place.line.checked_sub(1)?)?;
+        let line = self.line(place.line);
+        let column = place.column.checked_sub(1)?;
+        let ends = std::iter::once(line.len());
+        let mut offsets = line.char_indices().map(|(at, _)| at).chain(ends);
+        offsets.nth(column).map(|at| start + at)
     }
 
     /// The text of a line, counted from 1, with its line ending.
@@ -183,9 +204,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("qna.yaml");
         std::fs::write(&path, b"a: b\nc: \xc3\xa9\xff\n").unwrap();
-        let Err(ReadFault::NotUtf8(position)) = Source::read(&path) else {
+        let Err(ReadFault::NotUtf8 { place, byte, .. }) = Source::read(&path) else {
             panic!("the byte 0xff is not UTF-8");
         };
-        assert_eq!(position, Position { line: 2, column: 5 });
+        assert_eq!((place, byte), (Position { line: 2, column: 5 }, 0xff));
     }
 }

@@ -130,6 +130,7 @@ fn walk(root: &Path, folder: &Path, sink: &mut Sink, found: &mut Vec<LeafFile>) 
             }
         }
         files.sort();
+        stray(root, &folder, &files, sink);
         let leaf = files.iter().find(|name| *name == LEAF_FILE);
         let leaf = leaf.or_else(|| files.iter().find(|name| alike(name, LEAF_FILE)));
         if let Some(leaf) = leaf {
@@ -142,10 +143,41 @@ fn walk(root: &Path, folder: &Path, sink: &mut Sink, found: &mut Vec<LeafFile>) 
     }
 }
 
+/// Reports YAML files in the taxonomy's folders that nothing reads, such as `qna (1).yaml`.
+/// Names that differ from a known one only by case or ending are the check's to report.
+fn stray(root: &Path, folder: &Path, files: &[String], sink: &mut Sink) {
+    let is_yaml = |name: &&String| {
+        let lower = name.to_lowercase();
+        (lower.ends_with(".yaml") || lower.ends_with(".yml")) && !name.starts_with('.')
+    };
+    let known = |name: &str| alike(name, LEAF_FILE) || alike(name, "slm.yaml");
+    let mut strays = files
+        .iter()
+        .filter(is_yaml)
+        .filter(|name| !known(name))
+        .peekable();
+    if strays.peek().is_none() {
+        return;
+    }
+    let name = leaf_name(root, folder);
+    let branch = name.split('/').next().unwrap_or_default();
+    if !BRANCHES.contains(&branch) {
+        return;
+    }
+    for stray in strays {
+        sink.file(
+            shown(&folder.join(stray)),
+            Code::FileName,
+            format!("`{stray}` is ignored: a leaf's file is named exactly `{LEAF_FILE}`"),
+            format!("put it into a folder of its own as `{LEAF_FILE}`, or remove it"),
+        );
+    }
+}
+
 /// The path below the taxonomy's root. The folder `knowledge` may also be a user's own
 /// above the taxonomy, so the two distinctive names win over it, and below `root` it wins
 /// over one above.
-fn leaf_name(root: &Path, folder: &Path) -> String {
+pub(crate) fn leaf_name(root: &Path, folder: &Path) -> String {
     let parts: Vec<String> = absolute(folder)
         .components()
         .filter_map(|part| match part {

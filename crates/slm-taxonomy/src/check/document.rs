@@ -1,10 +1,12 @@
 //! The document of a knowledge leaf: files of a repository, or a local file with its hash.
 //!
-//! Local files are read to compare their hash. Repositories are not fetched.
+//! Local files are read to compare their hash. What a repository holds is asked of
+//! [`Repositories`].
 
-use super::fields::{Fields, Page, Text, child};
+use super::fields::{Fields, Page, Text, child, excerpt};
 use crate::codes::Code;
 use crate::leaf::Document;
+use crate::repositories::{Lookup, Repositories, fits, is_read_upstream};
 use crate::source::open_regular;
 use crate::walk::LeafFile;
 use crate::yaml::Node;
@@ -17,7 +19,12 @@ const LOCAL_KEYS: &[&str] = &["path", "sha256"];
 const PATH: &str = ".document";
 
 /// Reads and checks `document`.
-pub(super) fn read(page: &mut Page, node: &Node, leaf: &LeafFile) -> Option<Document> {
+pub(super) fn read(
+    page: &mut Page,
+    node: &Node,
+    leaf: &LeafFile,
+    repositories: Option<&dyn Repositories>,
+) -> Option<Document> {
     let mut fields = page.mapping(node, PATH, "`document`")?;
     let local = LOCAL_KEYS.iter().any(|key| fields.get(key).is_some());
     let remote = REPOSITORY_KEYS.iter().any(|key| fields.get(key).is_some());
@@ -29,11 +36,21 @@ pub(super) fn read(page: &mut Page, node: &Node, leaf: &LeafFile) -> Option<Docu
             None
         }
         (true, false) => local_file(page, &mut fields, leaf),
-        (false, _) => repository(page, &mut fields),
+        (false, _) => repository(page, &mut fields, repositories),
     }
 }
 
-fn repository(page: &mut Page, fields: &mut Fields) -> Option<Document> {
+/// Reads the `document` of a `slm.yaml`: a local file.
+pub(super) fn read_local(page: &mut Page, node: &Node, leaf: &LeafFile) -> Option<Document> {
+    let mut fields = page.mapping(node, PATH, "`document`")?;
+    local_file(page, &mut fields, leaf)
+}
+
+fn repository(
+    page: &mut Page,
+    fields: &mut Fields,
+    repositories: Option<&dyn Repositories>,
+) -> Option<Document> {
     let what = "a `document` in a repository";
     fields.only(page, Code::UnknownKey, REPOSITORY_KEYS, what);
     let repo = fields.text(page, "repo");
@@ -54,14 +71,98 @@ fn repository(page: &mut Page, fields: &mut Fields) -> Option<Document> {
     let mut patterns = Vec::new();
     for (index, item) in items.iter().enumerate() {
         let path = format!("{path}[{index}]");
-        let text = page.text(item, &path, "a pattern");
-        patterns.extend(text.map(|text| text.text.to_string()));
+        patterns.extend(page.text(item, &path, "a pattern"));
+    }
+    let (repo, commit) = (repo?, commit?);
+    is_hash(page, &commit);
+    if let Some(repositories) = repositories {
+        look_up(page, &repo, &commit, &patterns, repositories);
     }
     Some(Document::Repository {
-        repo: repo?.text.to_string(),
-        commit: commit?.text.to_string(),
-        patterns,
+        repo: repo.text.to_string(),
+        commit: commit.text.to_string(),
+        patterns: patterns.iter().map(|p| p.text.to_string()).collect(),
     })
+}
+
+fn is_hash(page: &mut Page, commit: &Text) {
+    let text = commit.text;
+    if (7..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_hexdigit()) {
+        return;
+    }
+    let message = format!("`{}` is not a commit's hash", excerpt(text));
+    let hint = "write the hash, as `git rev-parse HEAD` prints it; a branch may move";
+    page.fault(
+        commit.span,
+        Code::DocumentCommit,
+        &commit.path,
+        message,
+        hint,
+    );
+}
+
+fn look_up(
+    page: &mut Page,
+    repo: &Text,
+    commit: &Text,
+    patterns: &[Text],
+    repositories: &dyn Repositories,
+) {
+    let code = Code::DocumentUnreachable;
+    match repositories.files(repo.text, commit.text) {
+        Lookup::NotAsked => {}
+        Lookup::NoRepository(why) => {
+            let message = format!(
+                "the repository `{}` cannot be read: {why}",
+                excerpt(repo.text)
+            );
+            let hint = "mend the address; `git clone` must be able to read it";
+            page.fault(repo.span, code, &repo.path, message, hint);
+        }
+        Lookup::NoCommit(why) => {
+            let message = format!(
+                "the repository has no commit `{}`: {why}",
+                excerpt(commit.text)
+            );
+            let hint = "write the hash of a commit of that repository";
+            page.fault(commit.span, code, &commit.path, message, hint);
+        }
+        Lookup::Files(files) => {
+            for pattern in patterns {
+                selects(page, pattern, &files);
+            }
+        }
+    }
+}
+
+fn selects(page: &mut Page, pattern: &Text, files: &[String]) {
+    let mut fitting = files
+        .iter()
+        .filter(|file| fits(pattern.text, file))
+        .peekable();
+    if fitting.peek().is_none() {
+        let names = files.iter().map(String::as_str);
+        let hint = match crate::suggest::nearest(pattern.text, names) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => "`*` stays within one folder; `**/*.md` selects in all folders".to_string(),
+        };
+        let message = format!("no file of the repository fits `{}`", excerpt(pattern.text));
+        let code = Code::PatternMatchesNothing;
+        page.fault(pattern.span, code, &pattern.path, message, hint);
+    } else if !fitting.any(|file| is_read_upstream(file)) {
+        let message = format!(
+            "none of the files that `{}` selects is Markdown or PDF",
+            excerpt(pattern.text)
+        );
+        let hint = "InstructLab reads only `.md` and `.pdf`; convert the document";
+        page.fault(
+            pattern.span,
+            Code::DocumentFormat,
+            &pattern.path,
+            message,
+            hint,
+        );
+    }
 }
 
 fn local_file(page: &mut Page, fields: &mut Fields, leaf: &LeafFile) -> Option<Document> {
@@ -145,7 +246,7 @@ fn declared_hash<'n>(
 }
 
 /// The SHA-256 of a file, in lower-case hexadecimal.
-fn hash_file(path: &Path) -> io::Result<String> {
+pub(crate) fn hash_file(path: &Path) -> io::Result<String> {
     let mut hasher = Sha256::new();
     io::copy(&mut open_regular(path)?, &mut hasher)?;
     let digest = hasher.finalize();

@@ -1,33 +1,71 @@
 //! Seed examples that say the same, within a leaf and across leaves.
 //!
-//! Texts are the same when they differ only in case and the amount of white space.
+//! Texts are the same when they differ only in case and the amount of white space. They are
+//! compared by a digest of 128 bits, so that the texts of other leaves need not be kept.
 
-use super::fields::Page;
+use super::fields::{Page, Text};
 use super::shape::{Pair, Seed, Shape};
 use crate::codes::Code;
+use crate::diagnostic::Sink;
+use crate::source::{Source, Span};
 use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::path::Path;
 
-/// Where a question was first seen.
-#[derive(Debug, Clone)]
+/// What a text says, but for case and white space.
+type Digest = u128;
+
+/// A question with its answer and context, as other leaves may have it too.
+#[derive(Debug)]
+pub(super) struct Said {
+    digest: Digest,
+    /// Where the seed example or question begins.
+    line: usize,
+    question: Span,
+    yaml_path: String,
+}
+
+/// Where something was first said.
+#[derive(Debug)]
 struct Place {
-    leaf: String,
-    file: String,
+    /// The leaf's number in the order of the check.
+    leaf: usize,
     line: usize,
 }
 
-/// The questions of all leaves seen so far.
+/// What all leaves seen so far say.
 #[derive(Debug, Default)]
 pub(super) struct Seen {
-    by_text: HashMap<String, Place>,
+    by_digest: HashMap<Digest, Place>,
+    leaves: Vec<(String, String)>,
 }
 
-/// Reports seed examples and questions that stand twice in a leaf.
-pub(super) fn check(page: &mut Page, shape: &Shape) {
-    let mut seeds: HashMap<String, &Seed> = HashMap::new();
-    let mut asked: HashMap<String, (&Pair, String)> = HashMap::new();
-    for seed in &shape.seeds {
-        let Some(key) = seed_key(seed) else { continue };
-        if let Some(first) = seeds.get(&key) {
+/// A seed example's digests.
+struct Digested<'s, 'n> {
+    seed: &'s Seed<'n>,
+    context: Digest,
+    pairs: Vec<DigestedPair<'s, 'n>>,
+}
+
+struct DigestedPair<'s, 'n> {
+    pair: &'s Pair<'n>,
+    /// What is asked of which context, and what is answered.
+    asked: Option<(&'s Text<'n>, Digest)>,
+    answered: Option<Digest>,
+}
+
+/// Reports seed examples and questions that stand twice in a leaf, and returns what other
+/// leaves may say too.
+pub(super) fn check(page: &mut Page, shape: &Shape) -> Vec<Said> {
+    let seeds: Vec<Digested> = shape.seeds.iter().map(digested).collect();
+    let mut first_by_key: HashMap<Digest, &Seed> = HashMap::new();
+    let mut asked = HashMap::new();
+    for digested in &seeds {
+        let seed = digested.seed;
+        let Some(key) = seed_key(digested) else {
+            continue;
+        };
+        if let Some(first) = first_by_key.get(&key) {
             let message = format!(
                 "the same as `{}` on line {}",
                 first.path, first.span.start.line
@@ -36,127 +74,154 @@ pub(super) fn check(page: &mut Page, shape: &Shape) {
             page.fault(seed.span, Code::DuplicateSeed, &seed.path, message, hint);
             continue;
         }
-        seeds.insert(key, seed);
+        first_by_key.insert(key, seed);
         if shape.knowledge {
-            questions(page, seed);
-        } else if let Some(pair) = seed.pairs.first() {
-            contradiction(page, seed, pair, &mut asked);
+            questions(page, digested);
+        } else if let Some(pair) = digested.pairs.first() {
+            contradiction(page, pair, &mut asked);
         }
     }
+    seeds.iter().flat_map(said).collect()
 }
 
-fn questions(page: &mut Page, seed: &Seed) {
-    let mut asked: HashMap<String, (&Pair, String)> = HashMap::new();
+fn questions(page: &mut Page, seed: &Digested) {
+    let mut asked: HashMap<Digest, (usize, Digest)> = HashMap::new();
     for pair in &seed.pairs {
-        let (Some(question), Some(answer)) = (&pair.question, &pair.answer) else {
+        let (Some((question, key)), Some(answer)) = (pair.asked, pair.answered) else {
             continue;
         };
-        let same = asked.get(&question_key(seed, question.text));
-        if let Some((first, _)) = same.filter(|(_, said)| *said == plain(answer.text)) {
-            let line = first.span.start.line;
-            let message = format!("this question and its answer stand already on line {line}");
-            let hint = "ask something else of this context";
-            page.fault(
-                question.span,
-                Code::DuplicateQuestion,
-                &pair.path,
-                message,
-                hint,
-            );
-        } else {
-            contradiction(page, seed, pair, &mut asked);
+        match asked.get(&key) {
+            Some((line, said)) if *said == answer => {
+                let message = format!("this question and its answer stand already on line {line}");
+                let hint = "ask something else of this context";
+                let path = &pair.pair.path;
+                page.fault(question.span, Code::DuplicateQuestion, path, message, hint);
+            }
+            _ => contradiction(page, pair, &mut asked),
         }
     }
 }
 
-fn contradiction<'s, 'n>(
+/// Reports a question that was answered otherwise before.
+fn contradiction(
     page: &mut Page,
-    seed: &'s Seed<'n>,
-    pair: &'s Pair<'n>,
-    asked: &mut HashMap<String, (&'s Pair<'n>, String)>,
+    pair: &DigestedPair,
+    asked: &mut HashMap<Digest, (usize, Digest)>,
 ) {
-    let (Some(question), Some(answer)) = (&pair.question, &pair.answer) else {
+    let (Some((question, key)), Some(answer)) = (pair.asked, pair.answered) else {
         return;
     };
-    let key = question_key(seed, question.text);
-    match asked.get(&key) {
-        Some((first, first_answer)) if *first_answer != plain(answer.text) => {
-            let line = first.span.start.line;
-            let message = format!("the same question has another answer on line {line}");
-            let hint = "keep the better answer, or make the questions differ";
-            page.fault(
-                question.span,
-                Code::Contradiction,
-                &question.path,
-                message,
-                hint,
-            );
-        }
-        Some(_) => {}
-        None => {
-            asked.insert(key, (pair, plain(answer.text)));
-        }
+    let line = pair.pair.span.start.line;
+    let (first, said) = *asked.entry(key).or_insert((line, answer));
+    if said != answer {
+        let message = format!("the same question has another answer on line {first}");
+        let hint = "keep the better answer, or make the questions differ";
+        page.fault(
+            question.span,
+            Code::Contradiction,
+            &question.path,
+            message,
+            hint,
+        );
     }
 }
 
-/// What is asked of which context.
-fn question_key(seed: &Seed, question: &str) -> String {
-    let context = seed.context.as_ref().map_or("", |context| context.text);
-    format!("{}\u{1}{}", plain(context), plain(question))
-}
-
-/// Reports what stands in a leaf seen before, and remembers this leaf's seed examples.
-pub(super) fn across(page: &mut Page, shape: &Shape, leaf: &str, seen: &mut Seen) {
-    for seed in &shape.seeds {
-        let context = seed.context.as_ref().map_or("", |context| context.text);
-        for pair in &seed.pairs {
-            let (Some(question), Some(answer)) = (&pair.question, &pair.answer) else {
+impl Seen {
+    /// Reports what of a leaf stands in a leaf seen before, and remembers what it says.
+    pub fn across(&mut self, file: &Path, leaf: &str, said: Vec<Said>, sink: &mut Sink) {
+        let number = self.leaves.len();
+        self.leaves
+            .push((leaf.to_string(), crate::source::shown(file)));
+        let mut source = None;
+        for one in said {
+            let line = one.line;
+            let first = self
+                .by_digest
+                .entry(one.digest)
+                .or_insert(Place { leaf: number, line });
+            if first.leaf == number {
                 continue;
-            };
-            let parts = [context, question.text, answer.text].map(plain);
-            let key = parts.join("\u{1}");
-            match seen.by_text.get(&key) {
-                Some(first) if first.leaf != leaf => {
-                    let message = format!(
-                        "this question and its answer stand also in `{}` ({}:{})",
-                        first.leaf, first.file, first.line
-                    );
-                    let hint = "keep it in the leaf where it belongs";
-                    page.fault(
-                        question.span,
-                        Code::DuplicateAcrossLeaves,
-                        &pair.path,
-                        message,
-                        hint,
-                    );
-                }
-                Some(_) => {}
-                None => {
-                    let place = Place {
-                        leaf: leaf.to_string(),
-                        file: page.source.path.clone(),
-                        line: pair.span.start.line,
-                    };
-                    seen.by_text.insert(key, place);
-                }
+            }
+            // Rare, so the file is read again rather than every text kept.
+            let source = source.get_or_insert_with(|| Source::read(file).ok());
+            if let Some(source) = source {
+                let (name, path) = &self.leaves[first.leaf];
+                let message = format!(
+                    "this question and its answer stand also in `{name}` ({path}:{})",
+                    first.line
+                );
+                let hint = "keep it in the leaf where it belongs";
+                let code = Code::DuplicateAcrossLeaves;
+                sink.at(source, one.question, code, &one.yaml_path, message, hint);
             }
         }
     }
 }
 
-/// What a seed example says; none when it says too little to compare.
-fn seed_key(seed: &Seed) -> Option<String> {
-    let mut parts = vec![plain(
-        seed.context.as_ref().map_or("", |context| context.text),
-    )];
-    for pair in &seed.pairs {
-        parts.push(plain(pair.question.as_ref()?.text));
-        parts.push(plain(pair.answer.as_ref()?.text));
-    }
-    (parts.len() > 1).then(|| parts.join("\u{1}"))
+fn said(seed: &Digested) -> Vec<Said> {
+    let pairs = seed.pairs.iter().filter_map(|pair| {
+        let (question, asked) = pair.asked?;
+        Some(Said {
+            digest: joined([asked, pair.answered?]),
+            line: pair.pair.span.start.line,
+            question: question.span,
+            yaml_path: pair.pair.path.clone(),
+        })
+    });
+    pairs.collect()
 }
 
-fn plain(text: &str) -> String {
-    let words: Vec<&str> = text.split_whitespace().collect();
-    words.join(" ").to_lowercase()
+fn digested<'s, 'n>(seed: &'s Seed<'n>) -> Digested<'s, 'n> {
+    let context = digest(seed.context.as_ref().map_or("", |context| context.text));
+    let pairs = seed.pairs.iter().map(|pair| DigestedPair {
+        pair,
+        asked: pair
+            .question
+            .as_ref()
+            .map(|question| (question, joined([context, digest(question.text)]))),
+        answered: pair.answer.as_ref().map(|answer| digest(answer.text)),
+    });
+    Digested {
+        seed,
+        context,
+        pairs: pairs.collect(),
+    }
+}
+
+/// What a seed example says; none when it says too little to compare.
+fn seed_key(seed: &Digested) -> Option<Digest> {
+    let mut parts = vec![seed.context];
+    for pair in &seed.pairs {
+        parts.push(pair.asked?.1);
+        parts.push(pair.answered?);
+    }
+    (parts.len() > 1).then(|| joined(parts))
+}
+
+fn digest(text: &str) -> Digest {
+    let mut plain = String::with_capacity(text.len());
+    for word in text.split_whitespace() {
+        plain.push(' ');
+        if word.is_ascii() {
+            plain.push_str(word);
+        } else {
+            plain.push_str(&word.to_lowercase());
+        }
+    }
+    plain.make_ascii_lowercase();
+    hashed(&plain)
+}
+
+fn joined(parts: impl AsRef<[Digest]>) -> Digest {
+    hashed(parts.as_ref())
+}
+
+fn hashed(value: &(impl Hash + ?Sized)) -> Digest {
+    let half = |number: u8| {
+        let mut hasher = DefaultHasher::new();
+        number.hash(&mut hasher);
+        value.hash(&mut hasher);
+        u128::from(hasher.finish())
+    };
+    half(0) << 64 | half(1)
 }

@@ -3,11 +3,14 @@
 //! It does not compare the file with the leaf's answers.
 
 use super::contradictions::contradictions;
+use super::document;
 use super::fields::{Fields, Page, child, excerpt, ticked};
 use super::{parts, schema};
 use crate::codes::Code;
 use crate::extension::{Extension, Output, Slot, SlotKind};
+use crate::leaf::Document;
 use crate::suggest::nearest;
+use crate::walk::LeafFile;
 use crate::yaml::Node;
 use serde_json::Value;
 use std::collections::HashSet;
@@ -19,15 +22,22 @@ const KEYS: &[&str] = &[
     "slots",
     "paraphrases",
     "parts",
+    "document",
 ];
 const OUTPUT_TYPES: &[&str] = &["json", "label", "calls", "text"];
 const SLOT_KEYS: &[&str] = &["values", "pattern", "kind", "cues"];
 
-/// Reads the root of a `slm.yaml`.
-pub(super) fn read(page: &mut Page, root: &Node) -> Extension {
+/// Reads the root of a `slm.yaml`, and the local document that stands in for the
+/// repository of the `qna.yaml` beside it.
+pub(super) fn read(
+    page: &mut Page,
+    root: &Node,
+    leaf: &LeafFile,
+    knowledge: bool,
+) -> (Extension, Option<Document>) {
     let mut extension = Extension::default();
     let Some(mut fields) = page.mapping(root, ".", "`slm.yaml`") else {
-        return extension;
+        return (extension, None);
     };
     fields.only(page, Code::ExtensionUnknownKey, KEYS, "`slm.yaml`");
     extension.output = fields.get("output").and_then(|node| output(page, node));
@@ -42,7 +52,24 @@ pub(super) fn read(page: &mut Page, root: &Node) -> Extension {
     extension.parts = fields
         .get("parts")
         .and_then(|node| parts::read(page, node, extension.output.as_ref()));
-    extension
+    let document = fields.get("document");
+    let document = document.and_then(|node| local_document(page, node, leaf, knowledge));
+    (extension, document)
+}
+
+fn local_document(
+    page: &mut Page,
+    node: &Node,
+    leaf: &LeafFile,
+    knowledge: bool,
+) -> Option<Document> {
+    if !knowledge {
+        let message = "a skill has no `document`";
+        let hint = "remove it; only knowledge is learned from a document";
+        page.fault(node.span, Code::ExtensionValue, ".document", message, hint);
+        return None;
+    }
+    document::read_local(page, node, leaf)
 }
 
 fn optional_text(page: &mut Page, fields: &Fields, key: &str) -> Option<String> {

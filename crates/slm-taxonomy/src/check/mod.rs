@@ -15,25 +15,33 @@ mod parts;
 mod schema;
 mod shape;
 
+pub(crate) use document::hash_file;
+pub(crate) use schema::field as schema_field;
+
 use crate::Severity;
 use crate::codes::Code;
 use crate::diagnostic::{Diagnostic, Report, Sink};
 use crate::extension::Extension;
 use crate::leaf::{Document, Kind, Leaf, QuestionAnswer, SeedExample};
-use crate::source::{ReadFault, Source, shown};
+use crate::repositories::Repositories;
+use crate::source::{ReadFault, Source, Span, shown};
 use crate::walk::{self, BRANCHES, LEAF_FILE, LeafFile};
 use crate::yaml::{self, FaultKind, Flavor, Limits, Node};
 use fields::{Page, Text};
 use shape::Shape;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 
 const EXTENSION_FILE: &str = "slm.yaml";
 
 /// How to check.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Options {
+pub struct Options<'r> {
     /// Makes the documented word limits errors.
     pub strict: bool,
+    /// Where to ask which files the leaves' repositories hold; without it none is asked.
+    pub repositories: Option<&'r dyn Repositories>,
 }
 
 /// Checks the leaves below `paths`: files, or folders to walk.
@@ -42,15 +50,23 @@ pub struct Options {
 pub fn check(paths: &[PathBuf], options: Options) -> Report {
     let mut sink = Sink::new(options.strict);
     let files = walk::find(paths, &mut sink);
+    report_on(&files, options, sink)
+}
+
+fn report_on(files: &[LeafFile], options: Options, sink: Sink) -> Report {
     let mut report = Report {
         checked: files.len(),
         diagnostics: sink.finish(),
         ..Report::default()
     };
     let mut seen = duplicates::Seen::default();
-    for file in &files {
-        let mut sink = Sink::new(options.strict);
-        let mut leaf = check_leaf(file, &mut sink, &mut seen);
+    for (file, checked) in files.iter().zip(check_all(files, options)) {
+        let Checked {
+            mut leaf,
+            mut sink,
+            said,
+        } = checked;
+        seen.across(&file.path, &file.name, said, &mut sink);
         let found = sink.finish();
         leaf.errors = count(&found, Severity::Error);
         leaf.warnings = count(&found, Severity::Warning);
@@ -60,41 +76,87 @@ pub fn check(paths: &[PathBuf], options: Options) -> Report {
     report
 }
 
+/// Checks one leaf whose place in the taxonomy is known already.
+pub(crate) fn check_file(file: LeafFile) -> Report {
+    report_on(&[file], Options::default(), Sink::new(false))
+}
+
+/// A leaf that was checked by itself.
+struct Checked {
+    leaf: Leaf,
+    sink: Sink,
+    /// What is to be compared with the other leaves.
+    said: Vec<duplicates::Said>,
+}
+
+/// Checks each leaf by itself, on all processors; the results are in the order of the files.
+fn check_all(files: &[LeafFile], options: Options) -> Vec<Checked> {
+    /// Below this many leaves a thread more costs more than it saves.
+    const LEAVES_PER_THREAD: usize = 16;
+    let processors = thread::available_parallelism().map_or(1, usize::from);
+    let threads = processors.min(files.len() / LEAVES_PER_THREAD).max(1);
+    let next = AtomicUsize::new(0);
+    let work = || {
+        let mut done = Vec::new();
+        loop {
+            let index = next.fetch_add(1, Ordering::Relaxed);
+            match files.get(index) {
+                Some(file) => done.push((index, check_leaf(file, options))),
+                None => return done,
+            }
+        }
+    };
+    let mut done = thread::scope(|scope| {
+        let others: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
+        let mut done = work();
+        for other in others {
+            match other.join() {
+                Ok(more) => done.extend(more),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        }
+        done
+    });
+    done.sort_by_key(|(index, _)| *index);
+    done.into_iter().map(|(_, checked)| checked).collect()
+}
+
 fn count(found: &[Diagnostic], severity: Severity) -> usize {
     found.iter().filter(|d| d.severity == severity).count()
 }
 
-fn check_leaf(file: &LeafFile, sink: &mut Sink, seen: &mut duplicates::Seen) -> Leaf {
+fn check_leaf(file: &LeafFile, options: Options) -> Checked {
     let mut leaf = empty_leaf(file);
-    if let Some((source, root)) = read_yaml(&file.path, Flavor::Yaml11, sink) {
-        let page = &mut Page {
-            source: &source,
-            sink,
-        };
-        names(page, file);
-        let shape = root
-            .as_ref()
-            .and_then(|root| shape::read(page, root, file.branch()));
-        if let Some(shape) = &shape {
-            let document = shape
-                .document
-                .and_then(|node| document::read(page, node, file));
-            limits::check(page, shape);
-            duplicates::check(page, shape);
-            duplicates::across(page, shape, &file.name, seen);
-            fill(&mut leaf, shape, document);
+    let mut said = Vec::new();
+    let mut collector = Sink::new(options.strict);
+    let sink = &mut collector;
+    names(file, sink);
+    let qna = read_yaml(&file.path, Flavor::Yaml11, sink);
+    let shape = qna.as_ref().and_then(|(source, root)| {
+        let page = &mut Page { source, sink };
+        let shape = shape::read(page, root.as_ref()?, file.branch())?;
+        let document = shape
+            .document
+            .and_then(|node| document::read(page, node, file, options.repositories));
+        limits::check(page, &shape);
+        said = duplicates::check(page, &shape);
+        fill(&mut leaf, &shape, document);
+        Some(shape)
+    });
+    let knowledge = leaf.kind == Kind::Knowledge;
+    if let Some((extension, document)) = read_extension(file, knowledge, sink) {
+        if let (Some((source, _)), Some(shape)) = (&qna, &shape) {
+            answers::check(&mut Page { source, sink }, shape, &extension);
         }
-        leaf.extension = read_extension(file, page.sink);
-        if let (Some(shape), Some(extension)) = (&shape, &leaf.extension) {
-            let page = &mut Page {
-                source: &source,
-                sink,
-            };
-            answers::check(page, shape, extension);
-        }
+        leaf.extension = Some(extension);
+        leaf.document = document.or(leaf.document);
     }
-    attribution::check(file, leaf.kind == Kind::Knowledge, sink);
-    leaf
+    attribution::check(file, knowledge, sink);
+    Checked {
+        leaf,
+        sink: collector,
+        said,
+    }
 }
 
 /// Reads a YAML file and reports what is wrong with it as text and as YAML. The root is
@@ -141,25 +203,25 @@ fn yaml_code(kind: FaultKind) -> Code {
     }
 }
 
-fn unreadable(path: &Path, fault: &ReadFault, sink: &mut Sink) {
-    let path = shown(path);
+pub(crate) fn unreadable(path: &Path, fault: &ReadFault, sink: &mut Sink) {
     match fault {
-        ReadFault::NotUtf8(place) => {
-            let message = format!(
-                "{fault}: the byte at {}:{} is wrong",
-                place.line, place.column
-            );
+        ReadFault::NotUtf8 { before, place, .. } => {
+            let span = Span::on_line(place.line, place.column, 1);
             let hint = "save the file as UTF-8 in your editor";
-            sink.file(path, Code::NotUtf8, message, hint);
+            sink.at(before, span, Code::NotUtf8, "", fault.to_string(), hint);
         }
         ReadFault::Io(_) | ReadFault::TooLarge => {
             let hint = "check that the file is there, is text, and may be read";
-            sink.file(path, Code::Unreadable, fault.to_string(), hint);
+            sink.file(shown(path), Code::Unreadable, fault.to_string(), hint);
         }
     }
 }
 
-fn read_extension(file: &LeafFile, sink: &mut Sink) -> Option<Extension> {
+fn read_extension(
+    file: &LeafFile,
+    knowledge: bool,
+    sink: &mut Sink,
+) -> Option<(Extension, Option<Document>)> {
     if !file.siblings.iter().any(|name| name == EXTENSION_FILE) {
         if let Some(other) = file.misnamed(EXTENSION_FILE) {
             misnamed(file, other, EXTENSION_FILE, sink);
@@ -171,7 +233,7 @@ fn read_extension(file: &LeafFile, sink: &mut Sink) -> Option<Extension> {
         source: &source,
         sink,
     };
-    root.map(|root| extension::read(page, &root))
+    root.map(|root| extension::read(page, &root, file, knowledge))
 }
 
 fn misnamed(file: &LeafFile, name: &str, right: &str, sink: &mut Sink) {
@@ -186,16 +248,16 @@ fn misnamed(file: &LeafFile, name: &str, right: &str, sink: &mut Sink) {
 }
 
 /// The names of the leaf's file and folders.
-fn names(page: &mut Page, file: &LeafFile) {
+fn names(file: &LeafFile, sink: &mut Sink) {
     let name = file
         .path
         .file_name()
         .map(|n| n.to_string_lossy().into_owned());
     match name {
-        Some(name) if name != LEAF_FILE => misnamed(file, &name, LEAF_FILE, page.sink),
+        Some(name) if name != LEAF_FILE => misnamed(file, &name, LEAF_FILE, sink),
         _ => {
             if let Some(other) = file.misnamed(LEAF_FILE) {
-                misnamed(file, other, LEAF_FILE, page.sink);
+                misnamed(file, other, LEAF_FILE, sink);
             }
         }
     }
@@ -206,7 +268,7 @@ fn names(page: &mut Page, file: &LeafFile) {
             file.name
         );
         let hint = format!("put it below {}", fields::ticked(&BRANCHES));
-        page.sink.file(path, Code::OutsideTaxonomy, message, hint);
+        sink.file(path, Code::OutsideTaxonomy, message, hint);
         return;
     }
     let odd = file.name.split('/').find(|folder| !is_folder_name(folder));
@@ -214,7 +276,7 @@ fn names(page: &mut Page, file: &LeafFile) {
         let message =
             format!("the folder name `{odd}` is not in lower-case letters, digits and underscores");
         let better = odd.to_lowercase().replace([' ', '-', '.'], "_");
-        page.sink.file(
+        sink.file(
             path,
             Code::FolderName,
             message,

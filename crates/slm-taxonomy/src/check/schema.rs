@@ -34,7 +34,7 @@ pub(super) fn misfits(schema: &Value, value: &Value) -> Vec<Misfit> {
 }
 
 /// The sub-schema of the field that a JSON pointer names, if the schema has it.
-pub(super) fn field<'s>(root: &'s Value, pointer: &str) -> Option<&'s Value> {
+pub(crate) fn field<'s>(root: &'s Value, pointer: &str) -> Option<&'s Value> {
     let steps: Vec<String> = pointer
         .split('/')
         .skip(1)

@@ -156,13 +156,13 @@ fn version(page: &mut Page, fields: &Fields, knowledge: bool, what: &str) -> u32
             "version {} of {what} is not supported",
             excerpt(&integer.text)
         );
-        page.fault(
-            node.span,
-            Code::Version,
-            &path,
-            message,
-            "write `version: 3`",
-        );
+        let hint = match knowledge && version == 2 {
+            true => {
+                "group the questions by context, add `domain` and `document_outline`, then write `version: 3`"
+            }
+            false => "write `version: 3`",
+        };
+        page.fault(node.span, Code::Version, &path, message, hint);
     }
     version
 }

@@ -11,11 +11,14 @@ mod resolve;
 mod syntax_hint;
 #[cfg(test)]
 mod tests;
+mod write;
 
 pub use fault::{Fault, FaultKind};
 pub use parse::{Limits, Parsed};
 pub use recover::parse;
+pub(crate) use recover::{parse_strictly, single_quoted, split_value};
 pub use resolve::Flavor;
+pub(crate) use write::value as text_value;
 
 use crate::source::Span;
 use serde_json::{Map, Number, Value as Json};

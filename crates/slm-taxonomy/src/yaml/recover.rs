@@ -44,6 +44,15 @@ pub fn parse(source: &Source, flavor: Flavor, limits: Limits) -> Parsed {
     }
 }
 
+/// Reads one YAML document up to its first syntax error, which is then the last fault.
+pub(crate) fn parse_strictly(source: &Source, flavor: Flavor, limits: Limits) -> Parsed {
+    let mut parsed = parse_once(&source.text, flavor, limits);
+    if let Some(error) = pop_syntax_error(&mut parsed, source) {
+        parsed.faults.push(error);
+    }
+    parsed
+}
+
 fn is_syntax(fault: &Fault) -> bool {
     fault.kind == FaultKind::Syntax
 }
@@ -97,7 +106,7 @@ impl Patched {
         match split_value(&line) {
             Some((head, value)) => {
                 let column = head.len() - head.trim_start_matches([' ', '-']).len();
-                self.lines[number - 1] = format!("{head}{}", quoted(value));
+                self.lines[number - 1] = format!("{head}{}", single_quoted(value));
                 self.blank_continuation(number, column);
             }
             None => {
@@ -121,7 +130,7 @@ impl Patched {
 }
 
 /// A line's `key: ` (or `- `) and the value after it.
-fn split_value(line: &str) -> Option<(&str, &str)> {
+pub(crate) fn split_value(line: &str) -> Option<(&str, &str)> {
     let content = line.trim_start_matches([' ', '-']);
     let key_start = line.len() - content.len();
     let key_length = content
@@ -139,6 +148,7 @@ fn split_value(line: &str) -> Option<(&str, &str)> {
     (!value.is_empty() && !is_block).then(|| (&line[..head], value))
 }
 
-fn quoted(value: &str) -> String {
+/// A text of one line in single quotes.
+pub(crate) fn single_quoted(value: &str) -> String {
     format!("'{}'", value.replace('\'', "''"))
 }

@@ -32,6 +32,11 @@ const KNOWN: &[(&str, &str, &str)] = &[
         "put the text in quotes",
     ),
     (
+        "must be followed by a valid YAML whitespace",
+        "the `:` of a key is followed by a tab, where YAML wants a space",
+        "replace the tab with a space",
+    ),
+    (
         "mapping values are not allowed",
         "a `:` followed by a space is read as a second key here",
         "put the whole value in quotes, or write it as a block: `key: |` with the text indented below",

@@ -1,7 +1,13 @@
 //! The check as a whole: what it prints, on what, and that nothing brings it down.
 
+mod changed;
+mod documents;
+mod drafts;
 mod every_code;
+mod fixes;
 mod fixture;
+mod formats;
+mod hostile;
 mod own;
 mod rendered;
 mod robust;

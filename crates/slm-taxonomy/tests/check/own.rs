@@ -6,7 +6,13 @@ use std::path::Path;
 #[test]
 fn the_shipped_leaves_have_no_fault() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../taxonomy");
-    let report = check(&[path], Options { strict: true });
+    let report = check(
+        &[path],
+        Options {
+            strict: true,
+            ..Options::default()
+        },
+    );
     assert_eq!(report.diagnostics, [], "{}", render(&report));
     assert!(report.checked >= 4);
     let knowledge = report

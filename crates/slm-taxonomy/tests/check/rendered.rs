@@ -185,7 +185,10 @@ fn strict_mode_makes_word_limits_errors() {
         }
     }));
     let counts = |strict| {
-        let report = taxonomy.check_with(Options { strict });
+        let report = taxonomy.check_with(Options {
+            strict,
+            ..Options::default()
+        });
         (report.errors(), report.warnings())
     };
     assert_eq!(counts(false), (0, 1));
@@ -197,7 +200,7 @@ fn the_tree_shows_kinds_counts_and_faults() {
     let taxonomy = Taxonomy::new(&[
         (
             "knowledge/sums/qna.yaml",
-            &crate::fixture::knowledge_text("  repo: r\n  commit: c\n  patterns: ['*.md']\n"),
+            &crate::fixture::knowledge_text("  repo: r\n  commit: c0ffee5\n  patterns: ['*.md']\n"),
         ),
         ("knowledge/sums/attribution.txt", ATTRIBUTION),
         (
