@@ -159,7 +159,7 @@ fn lessons(
 ) -> Result<(Box<dyn Source>, Vec<Example>, Option<u64>)> {
     match &job.lessons {
         Lessons::Corpus(corpus) => {
-            let endless = Endless::new(tokenizer, job.seed, corpus)?;
+            let endless = Endless::new(tokenizer, job.seed, corpus.renamed)?;
             let validation = endless.held_out(corpus.validation)?;
             Ok((Box::new(endless), validation, None))
         }

@@ -11,7 +11,6 @@ use slm_model::{ChatMessage, Tokenizer};
 use slm_train::{Example, Renaming, Source};
 
 use crate::failure::Failure;
-use crate::recipe::Corpus;
 
 /// The rows of all files as examples.
 ///
@@ -73,17 +72,13 @@ pub struct Endless {
 
 impl Endless {
     /// The corpus of a seed, a share `renamed` of its examples with random tokens in the spans
-    /// that their answers copy; a share `renamed_all` of those in all that prompt and answer share.
+    /// that their answers copy.
     ///
     /// # Errors
     /// The tokenizer cannot decode its own tokens.
-    pub fn new(tokenizer: Tokenizer, seed: u64, corpus: &Corpus) -> slm_train::Result<Self> {
-        let renaming = match corpus.renamed > 0.0 {
-            true => Some(Renaming::new(
-                corpus.renamed,
-                corpus.renamed_all,
-                words(&tokenizer)?,
-            )),
+    pub fn new(tokenizer: Tokenizer, seed: u64, renamed: f64) -> slm_train::Result<Self> {
+        let renaming = match renamed > 0.0 {
+            true => Some(Renaming::new(renamed, words(&tokenizer)?)),
             false => None,
         };
         Ok(Self {
