@@ -61,7 +61,7 @@ macro_rules! codes {
 
 codes! {
     Unreadable = "SLM-T001" Error "a file or folder cannot be read"
-        "The path does not exist, may not be read, or is larger than 8 MiB. Check the path and its permissions.";
+        "The path does not exist, may not be read, or is larger than 4 MiB. Check the path and its permissions.";
     NotUtf8 = "SLM-T002" Error "a file is not UTF-8 text"
         "Taxonomy files are UTF-8. The place given is that of the first byte that is not. Save the file again as UTF-8 in your editor; old Windows editors often save as Latin-1.";
     Syntax = "SLM-T003" Error "the YAML is broken"

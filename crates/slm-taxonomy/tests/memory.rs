@@ -12,7 +12,7 @@ const MOST_MEBIBYTES: u64 = 700;
 
 /// Files of the largest size that is read, so that nothing larger comes to the reader.
 fn largest() -> Vec<(&'static str, String)> {
-    const SIZE: usize = 8 * 1024 * 1024 - 64;
+    const SIZE: usize = 4 * 1024 * 1024 - 64;
     let filled = |piece: &str| piece.repeat(SIZE / piece.len());
     vec![
         ("nested lists", filled("[")),
