@@ -6,7 +6,7 @@
 //! only the place says what comes next, and every token is an answer at times. Does not know what
 //! the spans mean.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -18,8 +18,6 @@ use crate::batch::Example;
 pub struct Renaming {
     /// Share of the examples that are renamed.
     share: f64,
-    /// Share of those in which not only the copied spans are.
-    all: f64,
     /// By token id, whether it may be renamed and be a new name.
     renamable: Vec<bool>,
     /// The ids that may be new names.
@@ -27,15 +25,12 @@ pub struct Renaming {
 }
 
 impl Renaming {
-    /// Renames a `share` of the examples; `renamable` says by token id which tokens take part. In
-    /// a share `all` of the renamed ones it is every token that stands on both sides, so names of
-    /// fields and listed labels as well.
-    pub fn new(share: f64, all: f64, renamable: Vec<bool>) -> Self {
+    /// Renames a `share` of the examples; `renamable` says by token id which tokens take part.
+    pub fn new(share: f64, renamable: Vec<bool>) -> Self {
         let ids = 0u32..;
         let names = ids.zip(&renamable).filter(|(_, yes)| **yes);
         Self {
             share,
-            all: all.clamp(0.0, 1.0),
             names: names.map(|(id, _)| id).collect(),
             renamable,
         }
@@ -48,14 +43,8 @@ impl Renaming {
         if self.names.is_empty() || !rng.random_bool(self.share.clamp(0.0, 1.0)) {
             return;
         }
-        // Without a draw where none is asked for: older recipes keep their examples.
-        let every = self.all > 0.0 && rng.random_bool(self.all);
-        let places = match every {
-            true => on_both_sides(example),
-            false => copied(example, spans),
-        };
         let mut new: BTreeMap<u32, u32> = BTreeMap::new();
-        for place in places {
+        for place in copied(example, spans) {
             let old = example.tokens[place];
             if self.renamable.get(old as usize) == Some(&true) {
                 let mut draw = || self.names[rng.random_range(0..self.names.len())];
@@ -86,19 +75,6 @@ fn copied(example: &Example, spans: &[Vec<u32>]) -> Vec<usize> {
     (0..covered.len()).filter(|place| covered[*place]).collect()
 }
 
-/// The places of tokens that stand both in learned and in other text, in order.
-fn on_both_sides(example: &Example) -> Vec<usize> {
-    let of = |learned: bool| -> BTreeSet<u32> {
-        let sides = example.tokens.iter().zip(&example.trained);
-        let sides = sides.filter(|(_, trained)| **trained == learned);
-        sides.map(|(token, _)| *token).collect()
-    };
-    let both: BTreeSet<u32> = of(true).intersection(&of(false)).copied().collect();
-    (0..example.tokens.len())
-        .filter(|place| both.contains(&example.tokens[*place]))
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -115,7 +91,7 @@ mod tests {
         let mut renamable = vec![false; 100];
         renamable[7..100].fill(true);
         renamable[9] = false;
-        Renaming::new(share, 0.0, renamable)
+        Renaming::new(share, renamable)
     }
 
     #[test]
@@ -148,21 +124,5 @@ mod tests {
         let mut made = example();
         renaming(1.0).apply(&mut made, &[vec![7], vec![2], vec![], vec![50; 20]], 1);
         assert_eq!(made, example());
-    }
-
-    #[test]
-    fn all_renames_what_stands_on_both_sides_without_any_span() {
-        let mut renamable = vec![true; 100];
-        renamable[9] = false;
-        let renaming = Renaming::new(1.0, 1.0, renamable);
-        for seed in 0..50 {
-            let mut made = example();
-            renaming.apply(&mut made, &[], seed);
-            assert_eq!(made.tokens[1], made.tokens[5]);
-            assert_eq!([made.tokens[2], made.tokens[6]], [9, 9], "not renamable");
-            // 7 and 1 stand in the prompt alone, 2 in the answer alone.
-            assert_eq!([made.tokens[0], made.tokens[3], made.tokens[4]], [7, 1, 7]);
-            assert_eq!(made.tokens[7], 2);
-        }
     }
 }

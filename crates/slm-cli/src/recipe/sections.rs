@@ -167,10 +167,6 @@ pub struct Corpus {
     /// Share of the examples whose copied words become random tokens.
     #[serde(skip_serializing_if = "is_zero")]
     pub renamed: f64,
-    /// Share of those in which every word that prompt and answer share becomes one, the names of
-    /// fields and the labels too.
-    #[serde(skip_serializing_if = "is_zero")]
-    pub renamed_all: f64,
 }
 
 /// Keeps the settings of runs without renaming, and so their identity, as they were.
@@ -183,7 +179,6 @@ impl Default for Corpus {
         Self {
             validation: 400,
             renamed: 0.0,
-            renamed_all: 0.0,
         }
     }
 }

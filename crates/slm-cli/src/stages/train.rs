@@ -265,7 +265,7 @@ fn lessons(
     let train = job.settings;
     let (files, watched, leaves, format) = match &job.lessons {
         Lessons::Corpus(corpus) => {
-            let endless = Endless::new(tokenizer, job.seed, corpus)?;
+            let endless = Endless::new(tokenizer, job.seed, corpus.renamed)?;
             return Ok(Prepared {
                 validation: endless.held_out(corpus.validation)?,
                 source: Box::new(endless),

@@ -5,6 +5,7 @@
 //! learn the value from the rest of the seed's text. Does not know slots that are quoted.
 
 use super::draft::Draft;
+use super::text::words;
 use super::wording::{like_case, places};
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
@@ -31,8 +32,28 @@ pub(crate) fn swap_cues(
         {
             changed |= swap(draft, pointer, cues, rng);
         }
+        if let Slot::Cues(cues) = slot {
+            guard(draft, cues);
+        }
     }
     changed
+}
+
+/// Keeps noise off the phrases: mistyped they would say nothing.
+fn guard(draft: &mut Draft, cues: &Cues) {
+    let said: Vec<String> = draft
+        .free_mut()
+        .flat_map(|piece| {
+            let phrases = said_in(piece, cues).into_iter();
+            phrases
+                .map(|(range, _)| piece[range].to_lowercase())
+                .collect::<Vec<_>>()
+        })
+        .collect();
+    let said = said.iter().flat_map(|phrase| words(phrase));
+    draft
+        .answer_words
+        .extend(said.map(|(_, word)| word.to_owned()));
 }
 
 fn swap(draft: &mut Draft, pointer: &str, cues: &Cues, rng: &mut ChaCha8Rng) -> bool {
@@ -128,6 +149,7 @@ mod tests {
                 _ => text.contains("Please look into it"),
             };
             assert!(said, "{value}: {text}");
+            assert!(!made.answer_words.is_empty() && !made.answer_words.contains("late"));
             *counts.entry(value).or_default() += 1;
         }
         assert!(

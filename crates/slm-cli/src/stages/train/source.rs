@@ -6,8 +6,6 @@ use slm_data::corpus::{self, Family};
 use slm_model::{ChatMessage, Tokenizer};
 use slm_train::{Example, Renaming, Source};
 
-use crate::recipe::Corpus;
-
 /// The project's own corpus, which never ends.
 pub struct Endless {
     tokenizer: Tokenizer,
@@ -17,17 +15,13 @@ pub struct Endless {
 
 impl Endless {
     /// The corpus of a seed, a share `renamed` of its examples with random tokens in the spans
-    /// that their answers copy; a share `renamed_all` of those in all that prompt and answer share.
+    /// that their answers copy.
     ///
     /// # Errors
     /// The tokenizer cannot decode its own tokens.
-    pub fn new(tokenizer: Tokenizer, seed: u64, corpus: &Corpus) -> slm_train::Result<Self> {
-        let renaming = match corpus.renamed > 0.0 {
-            true => Some(Renaming::new(
-                corpus.renamed,
-                corpus.renamed_all,
-                words(&tokenizer)?,
-            )),
+    pub fn new(tokenizer: Tokenizer, seed: u64, renamed: f64) -> slm_train::Result<Self> {
+        let renaming = match renamed > 0.0 {
+            true => Some(Renaming::new(renamed, words(&tokenizer)?)),
             false => None,
         };
         Ok(Self {
