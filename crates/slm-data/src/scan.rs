@@ -161,18 +161,21 @@ fn is_real_domain(address: &str) -> bool {
 fn is_card(text: &str) -> bool {
     let digits: Vec<u32> = text.chars().filter_map(|c| c.to_digit(10)).collect();
     let first_two = digits[0] * 10 + digits[1];
-    let known = match (first_two, digits.len()) {
-        (40..=49, 13 | 16 | 19) | (22..=27 | 35 | 51..=55, 16) | (34 | 37, 15) => true,
-        (30 | 36 | 38, 14) | (60..=65, 16..=19) => true,
-        _ => false,
-    };
+    let known = matches!(
+        (first_two, digits.len()),
+        (40..=49, 13 | 16 | 19)
+            | (22..=27 | 35 | 51..=55, 16)
+            | (34 | 37, 15)
+            | (30 | 36 | 38, 14)
+            | (60..=65, 16..=19)
+    );
     let doubled = |(n, digit): (usize, &u32)| match n % 2 {
         0 => *digit,
         _ if *digit > 4 => digit * 2 - 9,
         _ => digit * 2,
     };
     let sum: u32 = digits.iter().rev().enumerate().map(doubled).sum();
-    known && sum % 10 == 0
+    known && sum.is_multiple_of(10)
 }
 
 /// ISO 13616: moved by four and read as a number, the remainder by 97 is 1.

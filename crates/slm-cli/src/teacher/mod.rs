@@ -123,7 +123,7 @@ pub enum AnyTeacher {
     /// A server, whose answers are kept.
     Server(Kept<server::Server>),
     /// A model on this machine, whose answers are kept as well: they took time.
-    Local(Kept<local::LocalTeacher>),
+    Local(Box<Kept<local::LocalTeacher>>),
     /// A recording.
     Replay(Replay),
     /// Nobody.
@@ -169,10 +169,8 @@ impl AnyTeacher {
         }
         if let Some(model) = &arguments.local {
             let folder = context.workspace.model(model)?;
-            return Ok(Self::Local(Kept::new(
-                local::LocalTeacher::load(model, &folder)?,
-                answers(),
-            )));
+            let teacher = local::LocalTeacher::load(model, &folder)?;
+            return Ok(Self::Local(Box::new(Kept::new(teacher, answers()))));
         }
         match &arguments.replay {
             Some(folder) => Ok(Self::Replay(Replay::open(folder)?)),
@@ -203,7 +201,7 @@ impl AnyTeacher {
     fn own(&self) -> &dyn ChatTeacher {
         match self {
             Self::Server(teacher) => teacher,
-            Self::Local(teacher) => teacher,
+            Self::Local(teacher) => teacher.as_ref(),
             Self::Replay(teacher) => teacher,
             Self::Nobody(teacher) => teacher,
         }

@@ -117,10 +117,10 @@ fn answers(prompt: &str, seed: u64) -> Result<String, AskFault> {
             _ => "Fine. Score: 2".into(),
         });
     }
-    if seed % 10 == 0 {
+    if seed.is_multiple_of(10) {
         return Err(AskFault::Refused("the server answered 400: no".into()));
     }
-    if seed % 9 == 0 {
+    if seed.is_multiple_of(9) {
         return Ok("no marks here".into());
     }
     let words = |n: u64| format!("w{} w{} w{} w{}", n % 97, n % 89, n % 83, n % 79);
