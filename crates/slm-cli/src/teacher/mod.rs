@@ -121,7 +121,7 @@ impl TeacherArguments {
 /// The teacher of a flow.
 pub enum AnyTeacher {
     /// A server, whose answers are kept.
-    Server(Kept<server::Server>),
+    Server(Box<Kept<server::Server>>),
     /// A model on this machine, whose answers are kept as well: they took time.
     Local(Box<Kept<local::LocalTeacher>>),
     /// A recording.
@@ -165,7 +165,7 @@ impl AnyTeacher {
                 !arguments.no_json_schema,
                 arguments.limits()?,
             )?;
-            return Ok(Self::Server(Kept::new(server, answers())));
+            return Ok(Self::Server(Box::new(Kept::new(server, answers()))));
         }
         if let Some(model) = &arguments.local {
             let folder = context.workspace.model(model)?;
@@ -200,7 +200,7 @@ impl AnyTeacher {
 
     fn own(&self) -> &dyn ChatTeacher {
         match self {
-            Self::Server(teacher) => teacher,
+            Self::Server(teacher) => teacher.as_ref(),
             Self::Local(teacher) => teacher.as_ref(),
             Self::Replay(teacher) => teacher,
             Self::Nobody(teacher) => teacher,
