@@ -4,7 +4,7 @@
 //! Without this every row of a seed has the seed's own parts in its own order, and a model can
 //! learn an answer from what merely stands beside it. Does not know words within a part.
 
-use super::answer::field_of;
+use super::answer::{field_of, scalars};
 use super::draft::Draft;
 use super::passages::{cut_at, join, sentences};
 use super::slots::Template;
@@ -136,7 +136,9 @@ impl<'a> Cut<'a> {
                 let told = |value: &Value| !occurrences(&said, value).is_empty();
                 is_idle(part)
                     && !text.contains(said.trim())
-                    && !leaves(&self.draft.answer).into_iter().any(told)
+                    && !scalars(&self.draft.answer)
+                        .into_iter()
+                        .any(|(_, value)| told(value))
             })
             .collect();
         let part = fitting.get(rng.random_range(0..fitting.len().max(1)))?;
@@ -180,14 +182,6 @@ fn without(answer: &Value, pointer: &str, fits: impl Fn(&Value) -> bool) -> Opti
         .as_object_mut()?
         .shift_remove(key)?;
     fits(&shorter).then_some(shorter)
-}
-
-fn leaves(answer: &Value) -> Vec<&Value> {
-    match answer {
-        Value::Array(items) => items.iter().flat_map(leaves).collect(),
-        Value::Object(fields) => fields.values().flat_map(leaves).collect(),
-        value => vec![value],
-    }
 }
 
 fn divide(text: &Text, of: PartKind) -> Vec<Text> {
