@@ -112,6 +112,29 @@ fn an_override_that_is_none() {
 }
 
 #[test]
+fn rows_for_a_leaf_that_is_not_there() {
+    let place = Place::new();
+    let leaf = concat!(env!("CARGO_MANIFEST_DIR"), "/../../taxonomy/knowledge");
+    place.write(
+        "recipe.yaml",
+        &format!(
+            "name: x\ntaxonomy: {{paths: ['{leaf}']}}\nsynthesize: {{rows_of: {{hr/leave: 20}}}}\n"
+        ),
+    );
+    let run = run_recipe(&place, &[]);
+    assert_eq!(run.code, 1);
+    assert!(
+        run.stderr.contains(
+            "error: `synthesize.rows_of.hr/leave`: there is no leaf of this name\n\
+             hint: the leaves are knowledge/hr/leave_policy\n"
+        ),
+        "{}",
+        run.stderr
+    );
+    assert!(!place.at("workspace/datasets").exists());
+}
+
+#[test]
 fn a_leaf_with_faults() {
     let place = Place::new();
     place

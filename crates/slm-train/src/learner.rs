@@ -14,7 +14,7 @@ use slm_model::ops::DecoderBackend;
 
 use crate::batch::Batch;
 use crate::error::{Result, TrainError};
-use crate::neftune::Noise;
+use crate::noise::Noise;
 use crate::objective::Goal;
 use crate::optimizer::{Moments, global_norm};
 use crate::run::Base;
@@ -262,13 +262,7 @@ impl<B: DecoderBackend> Learner<B> {
         step: u64,
         factor: f64,
     ) -> std::result::Result<StepReport, StepReport> {
-        let noise = (settings.neftune_alpha > 0.0).then_some(Noise {
-            alpha: settings.neftune_alpha,
-            seed: settings.seed,
-            step,
-            batch: 0,
-        });
-        let (loss, gradients) = self.gradients(batches, noise);
+        let (loss, gradients) = self.gradients(batches, Noise::of(settings, step));
         let norm = global_norm(&gradients);
         let limit = settings.clip_grad_norm;
         let clip = if limit > 0.0 && norm > limit {
@@ -316,12 +310,18 @@ fn embedded<B: DecoderBackend>(
     batch: &Batch,
     noise: Option<Noise>,
 ) -> Tensor<B, 2> {
-    let x = decoder.embed(&batch.tokens);
+    let mut x = decoder.embed(&batch.tokens);
     let Some(noise) = noise else { return x };
-    let shape = x.dims();
-    let values = noise.values(&batch.packing, shape[1]);
-    let noise = Tensor::from_data(TensorData::new(values, shape), &x.device());
-    x + noise
+    let ([rows, width], device) = (x.dims(), x.device());
+    if noise.dropout > 0.0 {
+        let kept = TensorData::new(noise.kept(batch), [rows, 1]);
+        x = x * Tensor::from_data(kept, &device);
+    }
+    if noise.alpha > 0.0 {
+        let values = TensorData::new(noise.values(&batch.packing, width), [rows, width]);
+        x = x + Tensor::from_data(values, &device);
+    }
+    x
 }
 
 fn trained_parameters<B: DecoderBackend>(

@@ -9,7 +9,7 @@ pub mod error;
 pub mod events;
 pub mod forecast;
 pub mod learner;
-pub mod neftune;
+pub mod noise;
 pub mod objective;
 pub mod optimizer;
 pub mod renaming;

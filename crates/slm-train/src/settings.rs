@@ -88,6 +88,9 @@ pub struct TrainSettings {
     pub optimizer: OptimizerKind,
     /// Peak learning rate of AdamW.
     pub learning_rate: f64,
+    /// How many times the learning rate of the adapters' `A` that of their `B` is (LoRA+, Hayou et
+    /// al. 2024); 1 for LoRA as it was.
+    pub loraplus_lr_ratio: f64,
     /// Peak learning rate of Muon, whose updates are scaled to AdamW's size (Liu et al. 2025).
     pub muon_learning_rate: f64,
     /// Decay of first and second moments.
@@ -118,6 +121,9 @@ pub struct TrainSettings {
     pub objective: Objective,
     /// Size of the noise on embeddings (NEFTune, Jain et al. 2023); 0 for none.
     pub neftune_alpha: f64,
+    /// Share of the prompts' tokens that each step leaves out (their embedding is zero), of those
+    /// that do not occur in the answer; 0 for none.
+    pub prompt_dropout: f64,
     /// Evaluations in a row without a lower loss after which training ends; 0 for never.
     pub early_stopping_patience: u64,
     /// Whether the result is the state of the lowest validation loss instead of the last.
@@ -133,6 +139,7 @@ impl TrainSettings {
             method,
             optimizer: OptimizerKind::AdamW,
             learning_rate: 2e-4,
+            loraplus_lr_ratio: 1.0,
             muon_learning_rate: 4e-3,
             betas: (0.9, 0.999),
             epsilon: 1e-8,
@@ -148,6 +155,7 @@ impl TrainSettings {
             evaluate_every: 0,
             objective: Objective::CrossEntropy,
             neftune_alpha: 0.0,
+            prompt_dropout: 0.0,
             early_stopping_patience: 0,
             load_best: false,
             gradient_checkpointing: false,
@@ -211,6 +219,7 @@ impl TrainSettings {
     fn check_numbers(&self) -> Result<()> {
         let positive = [
             ("learning_rate", self.learning_rate),
+            ("loraplus_lr_ratio", self.loraplus_lr_ratio),
             ("muon_learning_rate", self.muon_learning_rate),
             ("epsilon", self.epsilon),
         ];
@@ -254,6 +263,7 @@ impl TrainSettings {
         }
         let shares = [
             ("warmup_ratio", self.warmup_ratio),
+            ("prompt_dropout", self.prompt_dropout),
             ("betas.0", self.betas.0),
             ("betas.1", self.betas.1),
         ];

@@ -11,7 +11,13 @@ use crate::optimizer::{AdamW, Lion, Moments, Muon};
 use crate::settings::{OptimizerKind, TrainSettings};
 
 /// The update rule of one step.
-pub(crate) enum Rule {
+pub(crate) struct Rule {
+    kind: Kind,
+    /// How many times faster the adapters' `B` learns.
+    b_ratio: f64,
+}
+
+enum Kind {
     /// AdamW on everything.
     AdamW(AdamW),
     /// Muon on the blocks' matrices, AdamW on the rest.
@@ -30,21 +36,25 @@ impl Rule {
             weight_decay: settings.weight_decay,
             step,
         };
-        match settings.optimizer {
-            OptimizerKind::AdamW => Self::AdamW(adam),
+        let kind = match settings.optimizer {
+            OptimizerKind::AdamW => Kind::AdamW(adam),
             OptimizerKind::Muon => {
                 let muon = Muon {
                     learning_rate: settings.muon_learning_rate * factor,
                     momentum: 0.95,
                     weight_decay: settings.weight_decay,
                 };
-                Self::Muon(muon, adam)
+                Kind::Muon(muon, adam)
             }
-            OptimizerKind::Lion => Self::Lion(Lion {
+            OptimizerKind::Lion => Kind::Lion(Lion {
                 learning_rate: settings.learning_rate * factor,
                 betas: settings.betas,
                 weight_decay: settings.weight_decay,
             }),
+        };
+        Self {
+            kind,
+            b_ratio: settings.loraplus_lr_ratio,
         }
     }
 
@@ -59,21 +69,31 @@ impl Rule {
         let dims = parameter.value.dims();
         let mut values = host(parameter.value.clone().inner());
         let in_block = parameter.name.starts_with("model.layers.");
-        match self {
-            Self::Muon(muon, _) if D == 2 && in_block => {
+        let ratio = match parameter.name.contains(".lora_B.") {
+            true => self.b_ratio,
+            false => 1.0,
+        };
+        match &self.kind {
+            Kind::Muon(muon, _) if D == 2 && in_block => {
+                let muon = Muon {
+                    learning_rate: muon.learning_rate * ratio,
+                    ..*muon
+                };
                 muon.update(&mut values, gradient, moments, clip, dims[0]);
             }
-            Self::AdamW(adam) | Self::Muon(_, adam) => {
+            Kind::AdamW(adam) | Kind::Muon(_, adam) => {
                 let weight_decay = if D == 2 { adam.weight_decay } else { 0.0 };
                 let adam = AdamW {
+                    learning_rate: adam.learning_rate * ratio,
                     weight_decay,
                     ..*adam
                 };
                 adam.update(&mut values, gradient, moments, clip);
             }
-            Self::Lion(lion) => {
+            Kind::Lion(lion) => {
                 let weight_decay = if D == 2 { lion.weight_decay } else { 0.0 };
                 let lion = Lion {
+                    learning_rate: lion.learning_rate * ratio,
                     weight_decay,
                     ..*lion
                 };

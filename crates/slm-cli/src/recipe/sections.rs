@@ -2,6 +2,7 @@
 //!
 //! Names follow PEFT and torchtune. Does not know which sections go together.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -91,11 +92,16 @@ impl Import {
 pub struct Synthesize {
     /// Rows asked for from each leaf.
     pub rows_per_leaf: usize,
+    /// Rows asked for from single leaves instead, by their names.
+    pub rows_of: BTreeMap<String, usize>,
 }
 
 impl Default for Synthesize {
     fn default() -> Self {
-        Self { rows_per_leaf: 300 }
+        Self {
+            rows_per_leaf: 300,
+            rows_of: BTreeMap::new(),
+        }
     }
 }
 

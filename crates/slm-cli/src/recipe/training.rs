@@ -87,6 +87,8 @@ pub struct Train {
     pub optimizer: Optimizer,
     /// Peak learning rate of AdamW and Lion (for which a tenth to a third serves).
     pub learning_rate: f64,
+    /// How many times `learning_rate` the adapters' `B` learns at (LoRA+); 1 for plain LoRA.
+    pub loraplus_lr_ratio: f64,
     /// Peak learning rate of Muon.
     pub muon_learning_rate: f64,
     /// Decay of the first and second moments; where absent, the optimizer's usual:
@@ -117,6 +119,10 @@ pub struct Train {
     pub gradient_checkpointing: bool,
     /// Size of uniform noise on the embeddings while training (NEFTune; 5 is usual); 0 for none.
     pub neftune_alpha: f64,
+    /// Share of the prompts' tokens, of those that do not occur in the answer, that each step
+    /// leaves out: a model of few and similar rows then learns more than one reason for an
+    /// answer. 0 for none; 0.1 to 0.2 is usual.
+    pub prompt_dropout: f64,
     /// Optimizer steps between checkpoints. The newest two are kept, and the best one where
     /// `load_best` asks for it; a finished run keeps none.
     pub checkpoint_every: u64,
@@ -147,6 +153,7 @@ impl Default for Train {
             target_modules: TargetModules::Named("all-linear".to_owned()),
             optimizer: Optimizer::Adamw,
             learning_rate: 2e-3,
+            loraplus_lr_ratio: 1.0,
             muon_learning_rate: 4e-3,
             betas: None,
             weight_decay: 0.0,
@@ -161,6 +168,7 @@ impl Default for Train {
             gradient_accumulation_steps: 1,
             gradient_checkpointing: false,
             neftune_alpha: 0.0,
+            prompt_dropout: 0.0,
             checkpoint_every: 50,
             evaluate_every: 0,
             early_stopping_patience: 0,

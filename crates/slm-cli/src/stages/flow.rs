@@ -110,6 +110,7 @@ fn work(context: &Context, run: FlowRun<'_>, reviews: &Reviews, folder: &Path) -
     let seeds: Vec<SeedLeaf> = run.leaves.iter().map(SeedLeaf::from).collect();
     let settings = SynthesisSettings {
         rows_per_leaf: run.rows_per_leaf,
+        rows_of: Default::default(),
         split: SplitSettings {
             validation: run.split.validation,
             test: run.split.test,

@@ -57,9 +57,10 @@ pub fn synthesize(
     artefact: PathBuf,
 ) -> Result<()> {
     let leaves = check_taxonomy(context, paths)?;
+    check_names(&leaves, settings)?;
     let stage = Stage {
         name: "synthesize",
-        version: 1,
+        version: 2,
         artefact,
         inputs: paths
             .iter()
@@ -73,6 +74,7 @@ pub fn synthesize(
         let seeds: Vec<SeedLeaf> = leaves.iter().map(SeedLeaf::from).collect();
         let settings = SynthesisSettings {
             rows_per_leaf: settings.rows_per_leaf,
+            rows_of: settings.rows_of.clone(),
             split: SplitSettings {
                 validation: split.validation,
                 test: split.test,
@@ -83,6 +85,27 @@ pub fn synthesize(
         tell(context, teacher.name(), &made);
         write(folder, &leaves, &made)
     })?;
+    Ok(())
+}
+
+/// Refuses rows for a leaf that is not there, and a leaf without rows.
+fn check_names(leaves: &[Leaf], settings: &Synthesize) -> Result<()> {
+    for (name, rows) in &settings.rows_of {
+        let place = format!("`synthesize.rows_of.{name}`");
+        if !leaves.iter().any(|leaf| leaf.name == *name) {
+            let names: Vec<&str> = leaves.iter().map(|leaf| leaf.name.as_str()).collect();
+            return Err(
+                Failure::new(format!("{place}: there is no leaf of this name"))
+                    .hint(format!("the leaves are {}", names.join(", ")))
+                    .into(),
+            );
+        }
+        if *rows < 2 {
+            return Err(Failure::new(format!("{place} is {rows}"))
+                .hint("give it at least 2 rows, or leave the leaf out of `taxonomy.paths`")
+                .into());
+        }
+    }
     Ok(())
 }
 

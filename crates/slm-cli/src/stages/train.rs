@@ -344,6 +344,7 @@ fn settings(job: &Job, config: &ModelConfig, epoch_steps: Option<u64>) -> Result
     Ok(TrainSettings {
         optimizer,
         learning_rate: train.learning_rate,
+        loraplus_lr_ratio: train.loraplus_lr_ratio,
         muon_learning_rate: train.muon_learning_rate,
         betas: train.betas.unwrap_or(optimizer.usual_betas()),
         weight_decay: train.weight_decay,
@@ -362,6 +363,7 @@ fn settings(job: &Job, config: &ModelConfig, epoch_steps: Option<u64>) -> Result
         evaluate_every: train.evaluate_every,
         objective: objective(train),
         neftune_alpha: train.neftune_alpha,
+        prompt_dropout: train.prompt_dropout,
         early_stopping_patience: train.early_stopping_patience,
         load_best: train.load_best,
         gradient_checkpointing: train.gradient_checkpointing,

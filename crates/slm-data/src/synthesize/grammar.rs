@@ -64,7 +64,7 @@ impl Default for Rates {
             reorder: 0.25,
             distractor: 0.25,
             carrier: 0.1,
-            omission: 0.15,
+            omission: 0.35,
             exchange: 0.6,
             shift: 0.5,
         }

@@ -263,8 +263,9 @@ fn borders(text: &str, more: bool) -> Vec<usize> {
             .next()
             .unwrap_or_default()
             .to_lowercase();
+        // No word at all stands before a mark that follows a slot.
         let short =
-            mark == '.' && (ABBREVIATIONS.contains(&word.as_str()) || word.chars().count() < 2);
+            mark == '.' && (ABBREVIATIONS.contains(&word.as_str()) || word.chars().count() == 1);
         if space > 0 && opens && !short {
             found.push(at + 1 + space);
         }
@@ -318,6 +319,16 @@ mod tests {
             ]
         );
         assert_eq!(shown.concat(), text);
+    }
+
+    #[test]
+    fn a_sentence_ends_after_a_value_too() {
+        let found = sentences(&Text::cut(
+            "My order is KX-48213. This can wait.",
+            &[(12..20, 0)],
+        ));
+        let shown: Vec<String> = found.iter().map(Text::join).collect();
+        assert_eq!(shown, ["My order is KX-48213. ", "This can wait."]);
     }
 
     #[test]

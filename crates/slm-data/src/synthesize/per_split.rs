@@ -8,15 +8,23 @@ use crate::error::Result;
 use crate::ledger::Entry;
 use crate::sample::Sample;
 use crate::split::{NEAR_DUPLICATE, NearDuplicates, Part, SplitSettings, assign, comparable_text};
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 /// How much to make, and how to divide it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SynthesisSettings {
     /// Rows per leaf, all splits together.
     pub rows_per_leaf: usize,
+    /// Rows of the leaves, by name, that are to have another number.
+    pub rows_of: BTreeMap<String, usize>,
     /// Shares of seeds and rows that are held out, and the seed of all choices.
     pub split: SplitSettings,
+}
+
+impl SynthesisSettings {
+    fn rows(&self, leaf: &SeedLeaf) -> usize {
+        *self.rows_of.get(&leaf.name).unwrap_or(&self.rows_per_leaf)
+    }
 }
 
 /// Which seeds of a leaf went where.
@@ -68,9 +76,9 @@ pub fn synthesize_split(
     let mut made = SynthesizedSplit::default();
     for leaf in leaves {
         let assignment = assign_seeds(leaf, settings);
-        let rows = settings.rows_per_leaf
-            - held_out_rows(settings, Part::Test)
-            - held_out_rows(settings, Part::Validation);
+        let rows = settings.rows(leaf)
+            - held_out_rows(settings, leaf, Part::Test)
+            - held_out_rows(settings, leaf, Part::Validation);
         let request = Request {
             rows,
             seed: settings.split.seed,
@@ -106,11 +114,12 @@ pub fn synthesize_split(
     Ok(made)
 }
 
-fn held_out_rows(settings: &SynthesisSettings, part: Part) -> usize {
+fn held_out_rows(settings: &SynthesisSettings, leaf: &SeedLeaf, part: Part) -> usize {
     let share = settings.split.share(part);
-    let rows = (settings.rows_per_leaf as f64 * share).round() as usize;
+    let all = settings.rows(leaf);
+    let rows = (all as f64 * share).round() as usize;
     if share > 0.0 {
-        rows.max(1).min(settings.rows_per_leaf / 2)
+        rows.max(1).min(all / 2)
     } else {
         0
     }
@@ -145,7 +154,7 @@ fn hold_out(
     index: &NearDuplicates,
     made: &mut SynthesizedSplit,
 ) -> Result<()> {
-    let wanted = held_out_rows(settings, part);
+    let wanted = held_out_rows(settings, leaf, part);
     let seeds = match part {
         Part::Validation => &made.assignments[n].validation,
         _ => &made.assignments[n].test,

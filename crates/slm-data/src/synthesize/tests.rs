@@ -423,12 +423,26 @@ fn too_few_variants_are_explained() {
 fn settings(rows_per_leaf: usize, seed: u64) -> SynthesisSettings {
     SynthesisSettings {
         rows_per_leaf,
+        rows_of: Default::default(),
         split: SplitSettings {
             validation: 0.1,
             test: 0.2,
             seed,
         },
     }
+}
+
+#[test]
+fn a_leaf_may_have_rows_of_its_own_number() {
+    let (mut other, mut settings) = (support(), settings(100, 5));
+    other.name = "other".into();
+    settings.rows_of.insert("other".into(), 40);
+    let made =
+        synthesize_split(&GrammarTeacher::default(), &[support(), other], &settings).unwrap();
+    assert_eq!(
+        (made.train.len(), made.validation.len(), made.test.len()),
+        (70 + 28, 10 + 4, 20 + 8)
+    );
 }
 
 #[test]

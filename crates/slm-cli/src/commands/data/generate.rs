@@ -88,6 +88,7 @@ impl Generate {
             &self.paths,
             &Synthesize {
                 rows_per_leaf: self.rows_per_leaf,
+                ..Synthesize::default()
             },
             &Split {
                 test: self.test,

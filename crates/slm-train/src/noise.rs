@@ -1,16 +1,24 @@
-//! NEFTune: uniform noise on the embeddings while training (Jain et al. 2023).
+//! What training does to the embeddings: uniform noise (NEFTune, Jain et al. 2023), and words of
+//! the prompt left out.
 //!
 //! The noise of a step is a function of the seed, the step and the place in it, so a resumed run
 //! draws what the unbroken one drew. Does not know models; evaluation never sees it.
 
+use std::collections::HashSet;
+
 use rayon::prelude::*;
 use slm_model::ops::Packing;
+
+use crate::batch::Batch;
+use crate::settings::TrainSettings;
 
 /// The noise of one batch.
 #[derive(Debug, Clone, Copy)]
 pub struct Noise {
-    /// Size; 5 is usual.
+    /// Size; 5 is usual, 0 for none.
     pub alpha: f64,
+    /// Share of the prompt's tokens that are left out.
+    pub dropout: f64,
     /// Seed of the run.
     pub seed: u64,
     /// Step, from 1.
@@ -20,6 +28,40 @@ pub struct Noise {
 }
 
 impl Noise {
+    /// The noise of a step, should the settings ask for any.
+    pub fn of(settings: &TrainSettings, step: u64) -> Option<Self> {
+        let noise = Self {
+            alpha: settings.neftune_alpha,
+            dropout: settings.prompt_dropout,
+            seed: settings.seed,
+            step,
+            batch: 0,
+        };
+        (noise.alpha > 0.0 || noise.dropout > 0.0).then_some(noise)
+    }
+
+    /// 0 for each token that is left out, 1 for the others. Only tokens that are not learned and
+    /// do not occur in what their example learns are left out, so that nothing that is to be
+    /// copied goes missing.
+    ///
+    /// # Shapes
+    /// Result [m], m the rows of the batch.
+    pub fn kept(&self, batch: &Batch) -> Vec<f32> {
+        let key = mix(mix(mix(!self.seed) ^ self.step) ^ self.batch);
+        let mut kept = vec![1.0; batch.tokens.len()];
+        for example in 0..batch.examples() {
+            let learned = &batch.labels[batch.labelled(example)];
+            let learned: HashSet<u32> = learned.iter().copied().collect();
+            for row in batch.packing.bounds[example]..batch.packing.bounds[example + 1] {
+                let draw = (mix(key ^ row as u64) >> 11) as f64 / (1u64 << 53) as f64;
+                if draw < self.dropout && !learned.contains(&batch.tokens[row]) {
+                    kept[row] = 0.0;
+                }
+            }
+        }
+        kept
+    }
+
     /// Uniform in -1..1 times `alpha / sqrt(T d)`, T the tokens of the row's sample.
     ///
     /// # Shapes
@@ -57,9 +99,11 @@ fn mix(x: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::batch::Example;
 
     const NOISE: Noise = Noise {
         alpha: 5.0,
+        dropout: 0.5,
         seed: 1,
         step: 3,
         batch: 0,
@@ -80,6 +124,36 @@ mod tests {
             let mean = part.iter().sum::<f32>() / part.len() as f32;
             assert!(mean.abs() < 0.25 * bound, "mean {mean}");
         }
+    }
+
+    #[test]
+    fn only_words_of_the_prompt_that_no_answer_needs_are_left_out() {
+        let example = |answer: [u32; 2]| {
+            let prompt: Vec<u32> = (0..100).collect();
+            Example {
+                trained: prompt.iter().map(|_| false).chain([true; 2]).collect(),
+                tokens: prompt.into_iter().chain(answer).collect(),
+            }
+        };
+        let batch = Batch::pack(&[example([7, 8]), example([90, 7])]);
+        let kept = |noise: Noise| noise.kept(&batch);
+        let steps = (1..60).map(|step| kept(Noise { step, ..NOISE }));
+        let mut missing = vec![0; batch.tokens.len()];
+        for kept in steps {
+            for (missing, kept) in missing.iter_mut().zip(kept) {
+                *missing += usize::from(kept == 0.0);
+            }
+        }
+        for (row, missing) in missing.into_iter().enumerate() {
+            let needed = [7, 8, 100, 101, 102 + 7, 102 + 90, 202, 203].contains(&row);
+            assert!(needed == (missing == 0) && missing < 50, "{row}: {missing}");
+        }
+        assert_eq!(kept(NOISE), kept(NOISE));
+        let none = Noise {
+            dropout: 0.0,
+            ..NOISE
+        };
+        assert!(kept(none).iter().all(|kept| *kept == 1.0));
     }
 
     #[test]
