@@ -25,6 +25,9 @@ pub struct EvalRow {
     /// Slices that the row counts for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<String>,
+    /// The seed example that the row was made from: its rows are right or wrong together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
     /// OpenAI tool definitions offered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tools: Option<Value>,
@@ -57,6 +60,10 @@ pub fn to_eval_row(sample: &Sample, output: &Output) -> Result<EvalRow, String> 
             .leaf()
             .map(|leaf| vec![leaf.to_owned()])
             .unwrap_or_default(),
+        group: sample
+            .leaf()
+            .zip(sample.seed())
+            .map(|(leaf, seed)| format!("{leaf} seed {seed}")),
         tools: sample.tools.clone(),
     })
 }

@@ -81,6 +81,10 @@ pub struct Method {
     pub resamples: usize,
     /// Seed of the bootstrap.
     pub seed: u64,
+    /// Groups that the samples come in and that are resampled whole, where there are fewer than
+    /// samples.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub groups: Option<usize>,
 }
 
 /// One system's results.

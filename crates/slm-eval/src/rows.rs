@@ -34,6 +34,9 @@ pub struct Row {
     pub target: Value,
     /// Names by which samples are grouped.
     pub tags: Vec<String>,
+    /// What this row has in common with others, such as the seed example that they were made
+    /// from: rows of a group are right or wrong together.
+    pub group: Option<String>,
     /// OpenAI tool definitions.
     pub tools: Vec<Value>,
     /// Overrides the task's output type for this row.
@@ -222,6 +225,7 @@ fn read_row(path: &Path, line: usize, text: &str, task: &Task) -> Result<Row, Pr
         messages,
         target,
         tags: tags(&value),
+        group: group(&value),
         tools: match value.get("tools") {
             Some(Value::Array(tools)) => tools.clone(),
             _ => Vec::new(),
@@ -263,6 +267,15 @@ fn last_answer(messages: &mut Vec<Message>) -> Option<Value> {
 fn tags(value: &Value) -> Vec<String> {
     let leaf = value.pointer("/metadata/leaf");
     strings(value.get("tags").or(leaf))
+}
+
+/// The row's own group, or the seed example that a dataset's row came from.
+fn group(value: &Value) -> Option<String> {
+    if let Some(own) = value.get("group").and_then(id_text) {
+        return Some(own);
+    }
+    let of = |key: &str| value.pointer(&format!("/metadata/{key}")).map(text_of);
+    Some(format!("{} seed {}", of("leaf")?, of("seed")?))
 }
 
 fn strings(value: Option<&Value>) -> Vec<String> {

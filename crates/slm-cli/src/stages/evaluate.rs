@@ -78,7 +78,7 @@ pub fn evaluate(context: &Context, exam: &Exam) -> Result<Results> {
     inputs.extend(models.map(|(system, folder)| Input::new(system.name(), folder)));
     let stage = Stage {
         name: "evaluate",
-        version: 2,
+        version: 3,
         artefact: exam.artefact.clone(),
         inputs,
         settings: json!({"evaluate": exam.settings, "baseline": exam.baseline}),

@@ -49,7 +49,7 @@ fn pair(a: &Measured, b: &Measured, index: usize) -> Option<Comparison> {
     let difference = a.tallies[index].value()? - b.tallies[index].value()?;
     let (paired, low, high, p_value, test, smallest) = match (&a.tallies[index], &b.tallies[index])
     {
-        (Tally::Rights(left), Tally::Rights(right)) => {
+        (Tally::Rights(left), Tally::Rights(right)) if a.groups.is_none() => {
             let paired = Paired::count(left, right);
             let (low, high) = paired.interval();
             let discordant = (paired.only_a + paired.only_b) as f64 / paired.total().max(1) as f64;

@@ -5,6 +5,7 @@
 mod beside;
 mod compare;
 mod confidence;
+mod groups;
 mod labels;
 mod slices;
 
@@ -67,6 +68,8 @@ struct Measured {
     tallies: Vec<Tally>,
     resampled: Vec<Vec<f64>>,
     rights: Vec<Option<bool>>,
+    /// Groups of the samples, where there are fewer than samples.
+    groups: Option<usize>,
 }
 
 /// Scores every system on every metric of the task. Altered copies of rows do not enter the
@@ -107,11 +110,12 @@ pub fn score(task: &Task, rows: &[Row], systems: &[System], options: &Options) -
         ));
         measured.push(one);
     }
-    resample(&mut measured, rows.len(), options);
+    let groups = groups::of(rows);
+    resample(&mut measured, &groups, options);
     for (system, one) in found.iter_mut().zip(&measured) {
         system.metrics = values(&names, one);
     }
-    for (tag, parts) in slices::values_by_tag(&tags, sliced, options) {
+    for (tag, parts) in slices::values_by_tag(&tags, sliced, &groups, options) {
         for (system, part) in found.iter_mut().zip(parts) {
             system.slices.insert(tag.clone(), part);
         }
@@ -131,6 +135,7 @@ pub fn score(task: &Task, rows: &[Row], systems: &[System], options: &Options) -
             confidence: CONFIDENCE,
             resamples: options.resamples,
             seed: options.seed,
+            groups: groups::fewer(&groups),
         },
         margin: task.margin,
         robustness,
@@ -216,27 +221,32 @@ fn measure(task: &Task, metrics: &[Metric], samples: &[Sample]) -> Measured {
             .iter()
             .map(|sample| Some(metrics::is_right(sample)))
             .collect(),
+        groups: None,
     }
 }
 
-/// Resamples the tallies of all systems together; proportions need none.
-fn resample(measured: &mut [Measured], samples: usize, options: &Options) {
+/// Resamples the tallies of all systems together; proportions need it only where samples come in
+/// groups.
+fn resample(measured: &mut [Measured], groups: &[usize], options: &Options) {
+    let fewer = groups::fewer(groups);
+    let needs = |tally: &Tally| fewer.is_some() || !matches!(tally, Tally::Rights(_));
     let needed: Vec<&Tally> = measured
         .iter()
         .flat_map(|one| &one.tallies)
-        .filter(|tally| !matches!(tally, Tally::Rights(_)))
+        .filter(|tally| needs(tally))
         .collect();
     let mut values =
-        bootstrap::resampled(&needed, samples, options.resamples, options.seed).into_iter();
+        bootstrap::resampled(&needed, groups, options.resamples, options.seed).into_iter();
     for one in measured {
         one.resampled = one
             .tallies
             .iter()
-            .map(|tally| match tally {
-                Tally::Rights(_) => Vec::new(),
-                _ => values.next().unwrap_or_default(),
+            .map(|tally| match needs(tally) {
+                true => values.next().unwrap_or_default(),
+                false => Vec::new(),
             })
             .collect();
+        one.groups = fewer;
     }
 }
 
@@ -249,7 +259,7 @@ fn values(names: &[String], measured: &Measured) -> BTreeMap<String, MetricValue
         .filter_map(|(name, (tally, resampled))| {
             let value = tally.value()?;
             let n = tally.n();
-            let (low, high) = interval(tally, value, n, resampled);
+            let (low, high) = interval(tally, value, measured.groups, resampled);
             Some((
                 name.clone(),
                 MetricValue {
@@ -263,13 +273,15 @@ fn values(names: &[String], measured: &Measured) -> BTreeMap<String, MetricValue
         .collect()
 }
 
-/// Wilson for proportions, the bootstrap for the rest. Where every resample gives
-/// the same 0 or 1 the bootstrap says nothing about the next sample; Wilson's
-/// interval for all or none of `n` stands in.
-fn interval(tally: &Tally, value: f64, n: usize, resampled: &[f64]) -> (f64, f64) {
-    if let Some(right) = tally.right_count() {
+/// Wilson for proportions of independent samples, the bootstrap for the rest. Where every
+/// resample gives the same 0 or 1 the bootstrap says nothing about the next sample; Wilson's
+/// interval for all or none of the samples, or of their groups, stands in.
+fn interval(tally: &Tally, value: f64, groups: Option<usize>, resampled: &[f64]) -> (f64, f64) {
+    let n = tally.n();
+    if let (Some(right), None) = (tally.right_count(), groups) {
         return wilson::wilson(right, n);
     }
+    let n = groups.map_or(n, |groups| groups.min(n));
     match bootstrap::interval(resampled.iter().copied()) {
         Some((low, high)) if low == high && value == 1.0 => wilson::wilson(n, n),
         Some((low, high)) if low == high && value == 0.0 => wilson::wilson(0, n),

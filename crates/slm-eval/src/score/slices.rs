@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Measured, Options, resample, values};
+use super::{Measured, Options, groups, resample, values};
 use crate::metrics::tag_labels::TagLabels;
 use crate::metrics::{Metric, Sample, Tally};
 use crate::results::MetricValue;
@@ -134,6 +134,7 @@ fn field_name(field: &str) -> String {
 pub(super) fn values_by_tag(
     tags: &[(String, Vec<usize>)],
     systems: Vec<Vec<Named>>,
+    all: &[usize],
     options: &Options,
 ) -> Vec<(String, Vec<BTreeMap<String, MetricValue>>)> {
     let mut by_system: Vec<_> = systems.into_iter().map(Vec::into_iter).collect();
@@ -150,7 +151,8 @@ pub(super) fn values_by_tag(
                     (names, part)
                 })
                 .unzip();
-            resample(&mut parts, indices.len(), options);
+            let own: Vec<usize> = indices.iter().map(|index| all[*index]).collect();
+            resample(&mut parts, &groups::numbered(own), options);
             let found = names.iter().zip(&parts);
             let found = found.map(|(names, part)| values(names, part)).collect();
             (tag.clone(), found)

@@ -343,3 +343,52 @@ fn rows_are_grouped_by_length_language_and_form() {
     // All rows have one form, so it makes no slice.
     assert_eq!(slices.len(), 5);
 }
+
+#[test]
+fn rows_of_a_group_count_as_one_in_every_interval() {
+    let (task, mut rows) = label_task();
+    let answers = |of: &[Row], right: fn(usize) -> bool| -> Vec<(usize, &'static str)> {
+        let wrong = |row: &Row| if row.target_text() == "a" { "b" } else { "a" };
+        let own = |row: &Row| if row.target_text() == "a" { "a" } else { "b" };
+        of.iter()
+            .enumerate()
+            .map(|(n, row)| (n, if right(n) { own(row) } else { wrong(row) }))
+            .collect()
+    };
+    let one = rows.clone();
+    for n in 4..32 {
+        rows.push(Row {
+            id: n.to_string(),
+            ..one[n % 4].clone()
+        });
+    }
+    let good = system("good", &rows, &answers(&rows, |_| true));
+    let half = system("half", &rows, &answers(&rows, |n| n % 2 == 0));
+    let systems = [good, half];
+    let alone = score(&task, &rows, &systems, &Options::default());
+    for (n, row) in rows.iter_mut().enumerate() {
+        row.group = Some(format!("seed {}", n % 4));
+    }
+    let grouped = score(&task, &rows, &systems, &Options::default());
+    assert_eq!(
+        (alone.method.groups, grouped.method.groups),
+        (None, Some(4))
+    );
+    for metric in ["exact_raw", "label_micro_f1"] {
+        let width = |results: &Results| {
+            let value = results.systems[1].metrics[metric];
+            assert!((value.value - 0.5).abs() < 1e-9);
+            value.high - value.low
+        };
+        assert!(width(&grouped) > 2.0 * width(&alone), "{metric}");
+        let sure = |results: &Results| results.systems[0].metrics[metric].low;
+        assert!(sure(&grouped) < sure(&alone) - 0.2, "{metric}");
+    }
+    let test = |results: &Results| {
+        let pair = results.comparison("good", "half", "exact_raw").unwrap();
+        (pair.test.clone(), pair.p_value)
+    };
+    assert_eq!(test(&alone).0, "mcnemar_exact");
+    assert_eq!(test(&grouped).0, "paired_bootstrap");
+    assert!(test(&grouped).1 > test(&alone).1);
+}

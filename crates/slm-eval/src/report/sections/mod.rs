@@ -31,12 +31,24 @@ pub(crate) fn method(results: &Results) -> String {
         "method",
         "How this was measured, and how to run it again",
         &format!(
-            "{}<p>Intervals: Wilson for shares of right answers; for the rest a percentile bootstrap of {} resamples \
-             by sample, seed {}. A score whose resamples are all 0 or all 1 carries Wilson's interval for none or all \
+            "{}<p>Intervals: {} {} resamples {}, seed {}. A score whose resamples are all 0 or all 1 carries Wilson's interval for none or all \
              of its samples. Label F1 is taken over the declared labels with an explicit invalid class; field F1 over \
              pairs of JSON pointer and value. The same resamples serve every system, so differences are paired.</p>",
             setup(results),
+            match results.method.groups {
+                None =>
+                    "Wilson for shares of right answers; for the rest a percentile bootstrap of",
+                Some(_) => "a percentile bootstrap of",
+            },
             format::thousands(results.method.resamples),
+            match results.method.groups {
+                None => "by sample".to_owned(),
+                Some(groups) => format!(
+                    "by group: the samples come from {} groups, such as rows made from one seed example, which are \
+                     right or wrong together",
+                    format::thousands(groups)
+                ),
+            },
             results.method.seed
         ),
     )
