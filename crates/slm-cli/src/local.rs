@@ -3,14 +3,17 @@
 //! Does not know how answers are judged, nor how tokens are made.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::Result;
 use slm_eval::predictions::Prediction;
 use slm_eval::subject::SubjectError;
 use slm_eval::{Row, Subject, Task};
-use slm_infer::{Answer, Engine, EngineSettings, Finish, Model, Request};
+use slm_infer::{Answer, Engine, EngineSettings, Finish, Grammars, MaskSource, Model, Request};
 use slm_model::{ChatMessage, Conversation, Tokenizer};
+
+use crate::constraint;
 
 /// Answers that are generated together.
 const BATCH: usize = 16;
@@ -29,6 +32,9 @@ pub struct LocalModel {
     task: Task,
     max_tokens: usize,
     generated: Generated,
+    grammars: Option<Grammars>,
+    /// Tokens of answers, and how many of them grammars forced.
+    forced: (u64, u64),
     /// Answers still to be generated one by one.
     alone: usize,
 }
@@ -64,8 +70,26 @@ impl LocalModel {
             task,
             max_tokens,
             generated: Generated::default(),
+            grammars: None,
+            forced: (0, 0),
             alone: ALONE,
         })
+    }
+
+    /// Holds all answers to what their rows ask for.
+    ///
+    /// # Errors
+    /// The tokenizer does not say which bytes its tokens stand for.
+    pub fn constrain(&mut self) -> Result<()> {
+        self.grammars = Some(grammars(&self.tokenizer, self.engine.model())?);
+        Ok(())
+    }
+
+    /// The share of tokens that grammars forced; nothing without grammars.
+    pub fn forced_share(&self) -> Option<f64> {
+        let (tokens, forced) = self.forced;
+        let constrained = self.grammars.is_some() && tokens > 0;
+        constrained.then(|| forced as f64 / tokens as f64)
     }
 
     /// Number of parameters.
@@ -91,14 +115,30 @@ impl LocalModel {
         if self.task.prompt.is_none() {
             conversation.tools.clone_from(&row.tools);
         }
-        Ok(Request::greedy(
-            self.tokenizer.encode_conversation_prompt(&conversation)?,
-            self.max_tokens,
-            stop_tokens(&self.tokenizer, self.engine.model()),
-        ))
+        Ok(Request {
+            mask: self.mask(row)?,
+            ..Request::greedy(
+                self.tokenizer.encode_conversation_prompt(&conversation)?,
+                self.max_tokens,
+                stop_tokens(&self.tokenizer, self.engine.model()),
+            )
+        })
     }
 
-    fn prediction(&self, row: &Row, answer: slm_infer::Result<Answer>) -> Prediction {
+    /// What the row's answer is held to, if answers are.
+    fn mask(&self, row: &Row) -> Result<Option<Arc<dyn MaskSource>>, SubjectError> {
+        let Some(grammars) = &self.grammars else {
+            return Ok(None);
+        };
+        let Some(constraint) = constraint::of_row(&self.task, row) else {
+            return Ok(None);
+        };
+        let grammar = grammars.compile(&constraint, false);
+        let grammar = grammar.map_err(|error| format!("row `{}`: {error}", row.id))?;
+        Ok(Some(grammar))
+    }
+
+    fn prediction(&mut self, row: &Row, answer: slm_infer::Result<Answer>) -> Prediction {
         let mut prediction = Prediction::text(&row.id, "");
         match answer.map(|answer| (self.tokenizer.decode(&answer.tokens), answer)) {
             Ok((Ok(text), answer)) => {
@@ -106,6 +146,8 @@ impl LocalModel {
                 prediction.latency_ms = Some(answer.latency_ms);
                 prediction.input_tokens = Some(answer.prefill_tokens as u64);
                 prediction.output_tokens = Some(answer.tokens.len() as u64);
+                self.forced.0 += answer.tokens.len() as u64;
+                self.forced.1 += answer.forced_tokens as u64;
                 prediction.confidence = Some(confidence(&answer.log_probabilities));
                 prediction.finish_reason = Some(finish_reason(answer.finish).to_owned());
             }
@@ -137,7 +179,9 @@ impl Subject for LocalModel {
             let mut answers = self
                 .engine
                 .generate(std::slice::from_ref(request), &mut |_| ());
-            predictions.extend(answers.pop().map(|answer| self.prediction(row, answer)));
+            if let Some(answer) = answers.pop() {
+                predictions.push(self.prediction(row, answer));
+            }
             progress(predictions.len());
         }
         let started = Instant::now();
@@ -159,6 +203,15 @@ impl Subject for LocalModel {
 fn confidence(log_probabilities: &[f32]) -> f64 {
     let sum: f64 = log_probabilities.iter().map(|one| f64::from(*one)).sum();
     sum.exp().clamp(0.0, 1.0)
+}
+
+/// A compiler of constraints for a model.
+///
+/// # Errors
+/// The tokenizer does not say which bytes its tokens stand for.
+pub fn grammars(tokenizer: &Tokenizer, model: &Model) -> Result<Grammars> {
+    let stops = stop_tokens(tokenizer, model);
+    Ok(Grammars::new(tokenizer, model.config().vocab_size, &stops)?)
 }
 
 /// The tokens that end an answer: those of the model's config and of its tokenizer.
