@@ -10,7 +10,10 @@ use anyhow::Result;
 use slm_eval::predictions::Prediction;
 use slm_eval::subject::SubjectError;
 use slm_eval::{Row, Subject, Task};
-use slm_infer::{Answer, Engine, EngineSettings, Finish, Grammars, MaskSource, Model, Request};
+use slm_infer::grammar::field_confidences;
+use slm_infer::{
+    Answer, Engine, EngineSettings, Finish, GrammarError, Grammars, MaskSource, Model, Request,
+};
 use slm_model::{ChatMessage, Conversation, Tokenizer};
 
 use crate::constraint;
@@ -140,8 +143,17 @@ impl LocalModel {
 
     fn prediction(&mut self, row: &Row, answer: slm_infer::Result<Answer>) -> Prediction {
         let mut prediction = Prediction::text(&row.id, "");
-        match answer.map(|answer| (self.tokenizer.decode(&answer.tokens), answer)) {
+        match answer.map(|answer| (text_of(&self.tokenizer, &answer), answer)) {
             Ok((Ok(text), answer)) => {
+                if let Some(grammars) = &self.grammars {
+                    let tokens = answer
+                        .tokens
+                        .iter()
+                        .map(|token| grammars.bytes(*token).len());
+                    let tokens = tokens.zip(answer.log_probabilities.iter().copied());
+                    let tokens: Vec<(usize, f32)> = tokens.collect();
+                    prediction.field_confidence = field_confidences(&text, &tokens);
+                }
                 prediction.output = text.into();
                 prediction.latency_ms = Some(answer.latency_ms);
                 prediction.input_tokens = Some(answer.prefill_tokens as u64);
@@ -200,7 +212,7 @@ impl Subject for LocalModel {
 }
 
 /// The probability that the model itself gives to this answer: the product over its tokens.
-fn confidence(log_probabilities: &[f32]) -> f64 {
+pub fn confidence(log_probabilities: &[f32]) -> f64 {
     let sum: f64 = log_probabilities.iter().map(|one| f64::from(*one)).sum();
     sum.exp().clamp(0.0, 1.0)
 }
@@ -209,9 +221,9 @@ fn confidence(log_probabilities: &[f32]) -> f64 {
 ///
 /// # Errors
 /// The tokenizer does not say which bytes its tokens stand for.
-pub fn grammars(tokenizer: &Tokenizer, model: &Model) -> Result<Grammars> {
+pub fn grammars(tokenizer: &Tokenizer, model: &Model) -> Result<Grammars, GrammarError> {
     let stops = stop_tokens(tokenizer, model);
-    Ok(Grammars::new(tokenizer, model.config().vocab_size, &stops)?)
+    Grammars::new(tokenizer, model.config().vocab_size, &stops)
 }
 
 /// The tokens that end an answer: those of the model's config and of its tokenizer.
@@ -223,6 +235,18 @@ pub fn stop_tokens(tokenizer: &Tokenizer, model: &Model) -> Vec<u32> {
             .filter(|token| !tokens.contains(token)),
     );
     tokens
+}
+
+/// The text of an answer. Of a character that the budget cut through nothing is left.
+///
+/// # Errors
+/// A token is unknown to the tokenizer.
+pub fn text_of(tokenizer: &Tokenizer, answer: &Answer) -> slm_model::Result<String> {
+    let mut text = tokenizer.decode(&answer.tokens)?;
+    if answer.finish != Finish::Stop {
+        text.truncate(text.trim_end_matches('\u{fffd}').len());
+    }
+    Ok(text)
 }
 
 /// The end of an answer as OpenAI names it.

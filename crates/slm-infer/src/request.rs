@@ -28,6 +28,13 @@ pub trait TokenMask: Send {
     /// allowed where the answer may end.
     fn allow(&mut self, logits: &mut [f32]);
 
+    /// Whether an allowed token is refused after all. What only a look at the token can tell is
+    /// told here, and the next likeliest is taken.
+    fn refuses(&self, token: u32) -> bool {
+        let _ = token;
+        false
+    }
+
     /// Hears which of the allowed tokens was chosen.
     fn accept(&mut self, token: u32);
 

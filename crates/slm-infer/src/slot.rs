@@ -55,8 +55,7 @@ impl<'a> Slot<'a> {
         if let Some(mask) = &mut self.mask {
             mask.allow(logits);
         }
-        let Some((token, log_probability)) = sample::choose(logits, self.request, &mut self.rng)
-        else {
+        let Some((token, log_probability)) = self.choose(logits) else {
             self.finish = Some(Finish::DeadEnd);
             return;
         };
@@ -80,6 +79,19 @@ impl<'a> Slot<'a> {
             mask.accept(token);
         }
         self.force();
+    }
+
+    /// Chooses among the tokens that the mask does not refuse.
+    fn choose(&mut self, logits: &mut [f32]) -> Option<(u32, f32)> {
+        loop {
+            let chosen = sample::choose(logits, self.request, &mut self.rng)?;
+            match &self.mask {
+                Some(mask) if mask.refuses(chosen.0) => {
+                    logits[chosen.0 as usize] = f32::NEG_INFINITY;
+                }
+                _ => return Some(chosen),
+            }
+        }
     }
 
     /// Takes the tokens about which there is no choice; ends where the answer is complete or the

@@ -5,6 +5,7 @@
 use llguidance::Matcher;
 use llguidance::api::StopReason;
 
+use super::closing::closing;
 use super::watch::Watch;
 use crate::request::{Ending, TokenMask};
 
@@ -70,6 +71,14 @@ impl TokenMask for Guide {
         }
     }
 
+    fn refuses(&self, token: u32) -> bool {
+        let (Some(watch), Ok(environment)) = (&self.watch, self.matcher.tok_env()) else {
+            return false;
+        };
+        let trie = environment.tok_trie();
+        !trie.eos_tokens().contains(&token) && !watch.clone().see(trie.token(token))
+    }
+
     fn accept(&mut self, token: u32) {
         match self.matcher.consume_token(token) {
             Ok(()) => self.see(&[token]),
@@ -88,5 +97,13 @@ impl TokenMask for Guide {
             StopReason::NoExtension | StopReason::EndOfSentence => Ending::Complete,
             _ => Ending::Broken,
         }
+    }
+
+    fn closing(&mut self, next: Option<u32>, most: usize) -> Option<Vec<u32>> {
+        let found = closing(&mut self.matcher, next, most);
+        found.unwrap_or_else(|_| {
+            self.broken = true;
+            None
+        })
     }
 }

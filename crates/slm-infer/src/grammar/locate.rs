@@ -2,13 +2,15 @@
 //!
 //! Only asked once a schema has failed. Does not know what the compiler objects to.
 
+use std::collections::HashSet;
+
 use serde_json::{Map, Value};
 
 use super::reference::escape;
 use super::schema::{LISTS, MAPS, ONE};
 
 /// Most attempts at compiling.
-const ATTEMPTS: usize = 200;
+const ATTEMPTS: usize = 60;
 
 /// Where the compiler stumbles.
 #[derive(Debug, PartialEq, Eq)]
@@ -28,7 +30,12 @@ pub fn culprit(schema: &Value, compiles: &dyn Fn(&Value) -> bool) -> Culprit {
         left: ATTEMPTS,
     };
     let mut pointer = String::new();
+    let mut seen = HashSet::new();
     while let Some(next) = search.within(&pointer) {
+        // A reference may lead back to where it stands.
+        if !seen.insert(next.clone()) {
+            break;
+        }
         pointer = next;
     }
     let keyword = search.keyword(&pointer);
@@ -122,6 +129,9 @@ fn children(schema: &Value, pointer: &str) -> Vec<String> {
             }
             Value::Object(map) if MAPS.contains(&keyword.as_str()) || keyword == "$defs" => {
                 found.extend(named(keyword, map));
+            }
+            Value::String(target) if keyword == "$ref" => {
+                found.extend(target.strip_prefix('#').map(str::to_owned));
             }
             Value::Array(list) if LISTS.contains(&keyword.as_str()) => {
                 found.extend((0..list.len()).map(|n| format!("{pointer}/{keyword}/{n}")));

@@ -5,6 +5,8 @@
 //! llguidance's; here it is told which bytes tokens stand for, what of JSON Schema can be
 //! promised, and where the bounds of time and memory lie. Does not know requests.
 
+mod closing;
+mod confidence;
 mod error;
 mod guide;
 mod locate;
@@ -13,6 +15,7 @@ mod schema;
 mod tools;
 mod vocabulary;
 mod watch;
+mod yaml;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -28,11 +31,14 @@ use crate::request::{MaskSource, TokenMask};
 use guide::Guide;
 use watch::Watch;
 
+pub use confidence::field_confidences;
 pub use error::GrammarError;
 pub use tools::{CallForm, calls_schema};
 
 /// Most grammars that are kept.
 const KEPT: usize = 256;
+/// Largest constraint, as text.
+const TEXT_BYTES: usize = 1 << 20;
 /// Stack for compiling: schemas nest, and references lead on to references.
 const STACK_BYTES: usize = 256 << 20;
 /// Most states of a lexer, at one to two kilobytes each.
@@ -45,6 +51,8 @@ const LEFT_OUT: usize = 20;
 pub enum Constraint {
     /// JSON under a schema (Draft 2020-12), on one line.
     Schema(Value),
+    /// YAML of what a schema describes, as blocks.
+    Yaml(Value),
     /// Any JSON object, on one line.
     JsonObject,
     /// One of these texts.
@@ -60,6 +68,7 @@ impl Constraint {
     fn key(&self, lenient: bool) -> String {
         let (kind, text) = match self {
             Self::Schema(schema) => ("schema", schema.to_string()),
+            Self::Yaml(schema) => ("yaml", schema.to_string()),
             Self::JsonObject => ("object", String::new()),
             Self::Labels(labels) => ("labels", json!(labels).to_string()),
             Self::Regex(text) => ("regex", text.clone()),
@@ -114,6 +123,13 @@ impl Grammars {
         lenient: bool,
     ) -> Result<Arc<Grammar>, GrammarError> {
         let key = constraint.key(lenient);
+        if key.len() > TEXT_BYTES {
+            return Err(GrammarError::Constraint {
+                kind: "constraint",
+                problem: format!("it has {} bytes", key.len()),
+                hint: "give one of at most a mebibyte",
+            });
+        }
         let kept = || self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(grammar) = kept().get(&key) {
             return Ok(Arc::clone(grammar));
@@ -127,9 +143,19 @@ impl Grammars {
         Ok(grammar)
     }
 
+    /// The bytes that a token stands for; none for those that stand for no text.
+    pub fn bytes(&self, token: u32) -> &[u8] {
+        let trie = self.factory.tok_env().tok_trie();
+        match trie.is_special_token(token) {
+            true => &[],
+            false => trie.token(token),
+        }
+    }
+
     fn grammar(&self, constraint: &Constraint, lenient: bool) -> Result<Grammar, GrammarError> {
         let (kind, hint, source) = match constraint {
             Constraint::Schema(schema) => return self.schema(schema, lenient),
+            Constraint::Yaml(schema) => return self.yaml(schema, lenient),
             Constraint::JsonObject => return self.schema(&json!({"type": "object"}), false),
             Constraint::Labels(labels) => (
                 "list of labels",
@@ -176,6 +202,17 @@ impl Grammars {
         }
     }
 
+    /// The schema must be one that can be enforced as JSON; then its YAML is built.
+    fn yaml(&self, schema: &Value, lenient: bool) -> Result<Grammar, GrammarError> {
+        let lowered = schema::lower(schema, lenient)?;
+        let text = yaml::grammar(&lowered.schema, &lowered.origins)?;
+        let built = self.build(TopLevelGrammar::from_lark(text), None, lowered.unenforced);
+        built.map_err(|problem| match self.schema(schema, false) {
+            Err(fault) => fault,
+            Ok(_) => schema::fault("schema", "", problem),
+        })
+    }
+
     fn compiles(&self, schema: &Value) -> bool {
         let source = TopLevelGrammar::from_json_schema(styled(schema));
         self.matcher(source).is_ok()
@@ -186,9 +223,9 @@ impl Grammars {
         // A grammar that allows nothing shows only now.
         match matcher.get_error() {
             None => matcher.compute_mask_or_eos().map(|_| ()),
-            Some(error) => return Err(first_line(&error)),
+            Some(error) => return Err(one_line(&error)),
         }
-        .map_err(|error| first_line(&error.to_string()))?;
+        .map_err(|error| one_line(&error.to_string()))?;
         Ok(matcher)
     }
 
@@ -203,7 +240,7 @@ impl Grammars {
         if !matcher.is_stopped() {
             // What the first mask costs is paid once, not by every answer.
             let first = matcher.compute_mask_or_eos();
-            first.map_err(|error| first_line(&error.to_string()))?;
+            first.map_err(|error| one_line(&error.to_string()))?;
         }
         Ok(Grammar {
             start: Mutex::new(matcher),
@@ -257,22 +294,39 @@ fn styled(schema: &Value) -> Value {
     schema
 }
 
+/// The labels as one expression.
 fn labels_grammar(labels: &[String]) -> Result<TopLevelGrammar, GrammarError> {
-    if labels.is_empty() || labels.iter().any(String::is_empty) {
+    let problem = match labels.len() {
+        0 => Some("it is empty".to_owned()),
+        count if count > schema::VALUES => Some(format!("it has {count} labels")),
+        _ if labels.iter().any(String::is_empty) => Some("a label is empty".to_owned()),
+        _ => None,
+    };
+    if let Some(problem) = problem {
         return Err(GrammarError::Constraint {
             kind: "list of labels",
-            problem: "it is empty, or a label is".to_owned(),
-            hint: "give at least one label, and none that is empty",
+            problem,
+            hint: "give at least one label, at most 20,000, and none that is empty",
         });
     }
-    let quoted: Vec<String> = labels
-        .iter()
-        .map(|label| json!(label).to_string())
-        .collect();
-    Ok(TopLevelGrammar::from_lark(format!(
-        "start: {}",
-        quoted.join(" | ")
-    )))
+    let escaped: Vec<String> = labels.iter().map(|label| escaped(label)).collect();
+    Ok(TopLevelGrammar::from_regex(&escaped.join("|")))
+}
+
+/// An expression that matches this text only.
+fn escaped(text: &str) -> String {
+    let mut out = String::new();
+    for c in text.chars() {
+        match c {
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            c if c.is_ascii_control() => out.push_str(&format!("\\x{:02X}", c as u32)),
+            c if r"\.+*?()|[]{}^$#&-~".contains(c) => out.extend(['\\', c]),
+            c => out.push(c),
+        }
+    }
+    out
 }
 
 /// The culprit in terms of the schema that was given.
@@ -290,8 +344,16 @@ fn located(culprit: &locate::Culprit, origins: &[String], problem: String) -> Gr
     schema::fault(keyword, &place, problem)
 }
 
-fn first_line(text: &str) -> String {
-    text.lines().next().unwrap_or_default().to_owned()
+/// What the compiler says in one line: the first, or the last where that explains the first.
+fn one_line(text: &str) -> String {
+    let text = text.split("<state>").next().unwrap_or(text);
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let lines: Vec<&str> = lines.filter(|line| *line != "<non-verbose/>").collect();
+    match lines[..] {
+        [first, .., last] if first.ends_with(':') => format!("{first} {last}"),
+        [first, ..] => first.to_owned(),
+        [] => "it is not understood".to_owned(),
+    }
 }
 
 fn on_deep_stack<T: Send>(

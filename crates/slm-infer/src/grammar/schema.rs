@@ -17,6 +17,8 @@ use super::reference;
 const DEPTH: usize = 100;
 /// Most subschemas.
 const NODES: usize = 20_000;
+/// Most values of one `enum`, and most labels.
+pub const VALUES: usize = 20_000;
 /// Most places that references lead to.
 const DEFINITIONS: usize = 1_000;
 /// The largest integer up to which 64-bit floats are exact.
@@ -292,6 +294,9 @@ fn values(keyword: &str, value: &Value, place: &str) -> Result<Option<Value>, Gr
         }
     }
     let listed = match (keyword, value) {
+        ("enum", Value::Array(items)) if items.len() > VALUES => {
+            Some("it has more than 20,000 values")
+        }
         ("enum", Value::Array(items)) if !items.is_empty() => items.iter().find_map(problem),
         ("enum", _) => Some("it is no list of values"),
         _ => problem(value),

@@ -18,6 +18,8 @@ pub struct Watch {
     escaped: bool,
     number: usize,
     exponent: Option<usize>,
+    /// The number's last character is no digit, so one must follow.
+    unfinished: bool,
 }
 
 impl Watch {
@@ -50,13 +52,17 @@ impl Watch {
 
     /// The `e` of `true` and `false` passes as well: it is one character.
     fn in_number(&mut self, byte: u8) -> bool {
+        let digit = byte.is_ascii_digit();
+        let owed = digit && self.unfinished;
+        self.unfinished = !digit;
         self.number += 1;
         match (byte, &mut self.exponent) {
             (b'e' | b'E', exponent) => *exponent = Some(0),
             (b'0'..=b'9', Some(digits)) => *digits += 1,
             _ => {}
         }
-        self.number <= NUMBER && self.exponent.is_none_or(|digits| digits <= EXPONENT)
+        let short = self.number <= NUMBER || owed;
+        short && self.exponent.is_none_or(|digits| digits <= EXPONENT)
     }
 }
 
