@@ -107,6 +107,9 @@ fn a_model_is_described_quantized_and_answers() {
     let plain = ask(&["hello"]);
     assert_eq!(plain["output"], ask(&["hello"])["output"]);
     assert_eq!(plain["output_tokens"], 8);
+    let held = ask(&["hello", "--labels", "red,green"]);
+    assert!(held["output"] == "red" || held["output"] == "green");
+    assert_eq!(held["finish_reason"], "stop");
     let adapter = format!("{model}/adapter");
     assert_ne!(
         plain["output"],
@@ -121,9 +124,31 @@ fn a_batch_answers_line_by_line_and_goes_on_where_it_was() {
         json!({"custom_id": id, "method": "POST", "url": "/v1/chat/completions",
             "body": {"messages": [{"role": "user", "content": format!("say {id}")}], "max_tokens": 4}})
     };
-    let constrained = json!({"custom_id": "c", "body": {"messages": [], "response_format": {"type": "json_object"}}});
+    let held = |id: &str, more: Value| {
+        let mut body = json!({"messages": [{"role": "user", "content": "?"}], "max_tokens": 60});
+        body.as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
+        json!({"custom_id": id, "body": body})
+    };
+    let under = |schema: Value| {
+        json!({"response_format": {"type": "json_schema",
+            "json_schema": {"name": "n", "schema": schema}}})
+    };
+    let refused = held("c", under(json!({"items": {"uniqueItems": true}})));
+    let kept = held(
+        "k",
+        under(
+            json!({"type": "object", "properties": {"a": {"enum": ["yes", "no"]}},
+            "required": ["a"], "additionalProperties": false}),
+        ),
+    );
+    let tool = json!({"type": "function", "function": {"name": "f", "parameters": {
+        "type": "object", "properties": {"on": {"type": "boolean"}}, "required": ["on"],
+        "additionalProperties": false}}});
+    let call = held("t", json!({"tools": [tool], "tool_choice": "required"}));
     let lines = format!(
-        "{}\n{{oops\n\n{constrained}\n{}\n",
+        "{}\n{{oops\n\n{refused}\n{}\n{kept}\n{call}\n",
         request("a"),
         request("d")
     );
@@ -144,12 +169,29 @@ fn a_batch_answers_line_by_line_and_goes_on_where_it_was() {
         .lines()
         .map(|line| serde_json::from_str(line).unwrap())
         .collect();
-    assert_eq!(rows.len(), 4);
+    assert_eq!(rows.len(), 6);
     assert_eq!(rows[0]["custom_id"], "a");
     assert_eq!(rows[0]["response"]["body"]["usage"]["completion_tokens"], 4);
     assert_eq!(rows[1]["error"]["code"], "invalid_line");
     assert_eq!(rows[2]["response"]["status_code"], 400);
+    let message = rows[2]["response"]["body"]["error"]["message"].as_str();
+    assert!(
+        message.is_some_and(|text| text.contains("`uniqueItems` at `#/items`")),
+        "{message:?}"
+    );
     assert_eq!(rows[3]["response"]["status_code"], 200);
+    let choice = &rows[4]["response"]["body"]["choices"][0];
+    let content = choice["message"]["content"].as_str().unwrap();
+    let value: Value = serde_json::from_str(content).unwrap();
+    assert!(value == json!({"a": "yes"}) || value == json!({"a": "no"}));
+    assert_eq!(choice["finish_reason"], "stop");
+    let choice = &rows[5]["response"]["body"]["choices"][0];
+    assert_eq!(choice["finish_reason"], "tool_calls");
+    let function = &choice["message"]["tool_calls"][0]["function"];
+    assert_eq!(function["name"], "f");
+    let arguments_of_call: Value =
+        serde_json::from_str(function["arguments"].as_str().unwrap()).unwrap();
+    assert!(arguments_of_call["on"].is_boolean());
     let first: String = whole.split_inclusive('\n').take(1).collect();
     place.write("out.jsonl.partial", format!("{first}{{\"custom_"));
     place.slm(&arguments).succeeds();

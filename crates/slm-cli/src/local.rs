@@ -3,14 +3,20 @@
 //! Does not know how answers are judged, nor how tokens are made.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::Result;
 use slm_eval::predictions::Prediction;
 use slm_eval::subject::SubjectError;
 use slm_eval::{Row, Subject, Task};
-use slm_infer::{Answer, Engine, EngineSettings, Finish, Model, Request};
+use slm_infer::grammar::field_confidences;
+use slm_infer::{
+    Answer, Engine, EngineSettings, Finish, GrammarError, Grammars, MaskSource, Model, Request,
+};
 use slm_model::{ChatMessage, Conversation, Tokenizer};
+
+use crate::constraint;
 
 /// Answers that are generated together.
 const BATCH: usize = 16;
@@ -29,6 +35,9 @@ pub struct LocalModel {
     task: Task,
     max_tokens: usize,
     generated: Generated,
+    grammars: Option<Grammars>,
+    /// Tokens of answers, and how many of them grammars forced.
+    forced: (u64, u64),
     /// Answers still to be generated one by one.
     alone: usize,
 }
@@ -64,8 +73,26 @@ impl LocalModel {
             task,
             max_tokens,
             generated: Generated::default(),
+            grammars: None,
+            forced: (0, 0),
             alone: ALONE,
         })
+    }
+
+    /// Holds all answers to what their rows ask for.
+    ///
+    /// # Errors
+    /// The tokenizer does not say which bytes its tokens stand for.
+    pub fn constrain(&mut self) -> Result<()> {
+        self.grammars = Some(grammars(&self.tokenizer, self.engine.model())?);
+        Ok(())
+    }
+
+    /// The share of tokens that grammars forced; nothing without grammars.
+    pub fn forced_share(&self) -> Option<f64> {
+        let (tokens, forced) = self.forced;
+        let constrained = self.grammars.is_some() && tokens > 0;
+        constrained.then(|| forced as f64 / tokens as f64)
     }
 
     /// Number of parameters.
@@ -91,21 +118,48 @@ impl LocalModel {
         if self.task.prompt.is_none() {
             conversation.tools.clone_from(&row.tools);
         }
-        Ok(Request::greedy(
-            self.tokenizer.encode_conversation_prompt(&conversation)?,
-            self.max_tokens,
-            stop_tokens(&self.tokenizer, self.engine.model()),
-        ))
+        Ok(Request {
+            mask: self.mask(row)?,
+            ..Request::greedy(
+                self.tokenizer.encode_conversation_prompt(&conversation)?,
+                self.max_tokens,
+                stop_tokens(&self.tokenizer, self.engine.model()),
+            )
+        })
     }
 
-    fn prediction(&self, row: &Row, answer: slm_infer::Result<Answer>) -> Prediction {
+    /// What the row's answer is held to, if answers are.
+    fn mask(&self, row: &Row) -> Result<Option<Arc<dyn MaskSource>>, SubjectError> {
+        let Some(grammars) = &self.grammars else {
+            return Ok(None);
+        };
+        let Some(constraint) = constraint::of_row(&self.task, row) else {
+            return Ok(None);
+        };
+        let grammar = grammars.compile(&constraint, false);
+        let grammar = grammar.map_err(|error| format!("row `{}`: {error}", row.id))?;
+        Ok(Some(grammar))
+    }
+
+    fn prediction(&mut self, row: &Row, answer: slm_infer::Result<Answer>) -> Prediction {
         let mut prediction = Prediction::text(&row.id, "");
-        match answer.map(|answer| (self.tokenizer.decode(&answer.tokens), answer)) {
+        match answer.map(|answer| (text_of(&self.tokenizer, &answer), answer)) {
             Ok((Ok(text), answer)) => {
+                if let Some(grammars) = &self.grammars {
+                    let tokens = answer
+                        .tokens
+                        .iter()
+                        .map(|token| grammars.bytes(*token).len());
+                    let tokens = tokens.zip(answer.log_probabilities.iter().copied());
+                    let tokens: Vec<(usize, f32)> = tokens.collect();
+                    prediction.field_confidence = field_confidences(&text, &tokens);
+                }
                 prediction.output = text.into();
                 prediction.latency_ms = Some(answer.latency_ms);
                 prediction.input_tokens = Some(answer.prefill_tokens as u64);
                 prediction.output_tokens = Some(answer.tokens.len() as u64);
+                self.forced.0 += answer.tokens.len() as u64;
+                self.forced.1 += answer.forced_tokens as u64;
                 prediction.confidence = Some(confidence(&answer.log_probabilities));
                 prediction.finish_reason = Some(finish_reason(answer.finish).to_owned());
             }
@@ -137,7 +191,9 @@ impl Subject for LocalModel {
             let mut answers = self
                 .engine
                 .generate(std::slice::from_ref(request), &mut |_| ());
-            predictions.extend(answers.pop().map(|answer| self.prediction(row, answer)));
+            if let Some(answer) = answers.pop() {
+                predictions.push(self.prediction(row, answer));
+            }
             progress(predictions.len());
         }
         let started = Instant::now();
@@ -156,9 +212,18 @@ impl Subject for LocalModel {
 }
 
 /// The probability that the model itself gives to this answer: the product over its tokens.
-fn confidence(log_probabilities: &[f32]) -> f64 {
+pub fn confidence(log_probabilities: &[f32]) -> f64 {
     let sum: f64 = log_probabilities.iter().map(|one| f64::from(*one)).sum();
     sum.exp().clamp(0.0, 1.0)
+}
+
+/// A compiler of constraints for a model.
+///
+/// # Errors
+/// The tokenizer does not say which bytes its tokens stand for.
+pub fn grammars(tokenizer: &Tokenizer, model: &Model) -> Result<Grammars, GrammarError> {
+    let stops = stop_tokens(tokenizer, model);
+    Grammars::new(tokenizer, model.config().vocab_size, &stops)
 }
 
 /// The tokens that end an answer: those of the model's config and of its tokenizer.
@@ -170,6 +235,18 @@ pub fn stop_tokens(tokenizer: &Tokenizer, model: &Model) -> Vec<u32> {
             .filter(|token| !tokens.contains(token)),
     );
     tokens
+}
+
+/// The text of an answer. Of a character that the budget cut through nothing is left.
+///
+/// # Errors
+/// A token is unknown to the tokenizer.
+pub fn text_of(tokenizer: &Tokenizer, answer: &Answer) -> slm_model::Result<String> {
+    let mut text = tokenizer.decode(&answer.tokens)?;
+    if answer.finish != Finish::Stop {
+        text.truncate(text.trim_end_matches('\u{fffd}').len());
+    }
+    Ok(text)
 }
 
 /// The end of an answer as OpenAI names it.

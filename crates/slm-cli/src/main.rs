@@ -4,6 +4,7 @@
 mod adapter;
 mod args;
 mod commands;
+mod constraint;
 mod failure;
 mod frontier;
 mod hub;

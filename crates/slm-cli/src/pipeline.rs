@@ -308,6 +308,15 @@ fn check(recipe: &Recipe) -> Result<()> {
     if let Some(train) = &recipe.train {
         check_train(recipe, train)?;
     }
+    if let Some(settings) = &recipe.evaluate
+        && settings.constrained.contains(&System::Nearest)
+    {
+        return Err(Failure::new(
+            "`evaluate.constrained` names `nearest`, which generates nothing",
+        )
+        .hint("name models only: base, tuned, tuned-int8, tuned-int4")
+        .into());
+    }
     let tests = recipe.data.as_ref().map(|data| (data.import, &data.test));
     match (&recipe.evaluate, tests) {
         (Some(_), Some((None, test))) if test.is_empty() => Err(Failure::new(

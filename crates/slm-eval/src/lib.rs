@@ -32,7 +32,7 @@ pub mod suggest;
 pub mod task;
 
 mod calls;
-mod schema;
+pub mod schema;
 
 pub use error::{EvalError, Problem};
 pub use predictions::{Prediction, Predictions};

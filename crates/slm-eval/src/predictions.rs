@@ -2,7 +2,7 @@
 //!
 //! Does not know what a right answer is.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -32,6 +32,9 @@ pub struct Prediction {
     /// How sure the system is that the answer is right, from 0 to 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub confidence: Option<f64>,
+    /// The same for each value of a JSON answer, by JSON pointer.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub field_confidence: BTreeMap<String, f64>,
     /// Why the answer ended, as OpenAI names it: `stop`, `length`, `content_filter`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub finish_reason: Option<String>,
@@ -198,6 +201,7 @@ fn from_row(id: String, value: &Value) -> Prediction {
             .get("confidence")
             .and_then(Value::as_f64)
             .filter(|confidence| (0.0..=1.0).contains(confidence)),
+        field_confidence: BTreeMap::new(),
         finish_reason: words("finish_reason"),
         error: words("error"),
     }
@@ -227,6 +231,7 @@ fn from_batch(id: String, value: &Value) -> Prediction {
         input_tokens: usage("prompt_tokens"),
         output_tokens: usage("completion_tokens"),
         confidence: None,
+        field_confidence: BTreeMap::new(),
         finish_reason: choice
             .and_then(|choice| choice.get("finish_reason"))
             .and_then(Value::as_str)

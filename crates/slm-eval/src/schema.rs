@@ -21,6 +21,21 @@ pub(crate) fn compile(schema: &Value) -> Result<Validator, String> {
         })
 }
 
+/// What of `text` does not satisfy `schema`: the first fault with its place, or that it is no
+/// JSON; nothing for a valid answer.
+pub fn fault(schema: &Value, text: &str) -> Option<String> {
+    let value: Value = match serde_json::from_str(text) {
+        Ok(value) => value,
+        Err(error) => return Some(format!("it is no JSON: {error}")),
+    };
+    let validator = match compile(schema) {
+        Ok(validator) => validator,
+        Err(error) => return Some(format!("the schema is invalid: {error}")),
+    };
+    let error = validator.validate(&value).err()?;
+    Some(format!("{error} (at `{}`)", error.instance_path()))
+}
+
 /// Validators by the text of their schema, so that each is compiled once.
 #[derive(Default)]
 pub(crate) struct Validators {
@@ -175,6 +190,15 @@ mod tests {
         }, "$defs": {"p": {"anyOf": [{"enum": ["l", "h"]}, {"type": "null"}]}}});
         assert_eq!(label_pointers(&schema), ["/kind", "/inner/a~1b"]);
         assert!(label_pointers(&json!(true)).is_empty());
+    }
+
+    #[test]
+    fn faults_have_their_place() {
+        let schema = json!({"properties": {"a": {"type": "integer"}}});
+        assert_eq!(fault(&schema, "{\"a\":1}"), None);
+        let found = fault(&schema, "{\"a\":\"x\"}").unwrap();
+        assert!(found.ends_with("(at `/a`)"), "{found}");
+        assert!(fault(&schema, "{").unwrap().starts_with("it is no JSON"));
     }
 
     #[test]

@@ -5,17 +5,15 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
-use std::time::Instant;
 
-use rand::SeedableRng;
-use rand_chacha::ChaCha8Rng;
 use slm_model::quant::Threads;
 
 use crate::cache::Cache;
 use crate::error::Result;
+use crate::forward::Span;
 use crate::model::Model;
-use crate::request::{Answer, Finish, Request, TokenMask};
-use crate::sample;
+use crate::request::{Answer, Finish, Request};
+use crate::slot::Slot;
 
 /// How requests share the machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -208,16 +206,30 @@ impl Engine {
         if let Some(prefix) = prefix {
             slot.cache.copy_from(prefix);
         }
-        let rest = &request.prompt[slot.cache.len()..];
-        let mut logits = self.model.prefill(&mut slot.cache, rest, threads);
+        // What every answer under the mask begins with goes along with the prompt.
+        slot.force();
+        if slot.finish.is_some() {
+            return Ok(slot);
+        }
+        let mut rest = request.prompt[slot.cache.len()..].to_vec();
+        rest.append(&mut slot.pending);
+        let mut logits = self.model.prefill(&mut slot.cache, &rest, threads);
         slot.accept(&mut logits);
         Ok(slot)
     }
 
-    /// Feeds each slot its last token and takes the next.
+    /// Feeds each slot the tokens it took last and takes the next.
     fn step(&self, active: &mut [Slot<'_>], threads: Threads) {
-        let steps = active.iter_mut().map(|slot| (&mut slot.cache, slot.last));
-        let mut logits = self.model.decode(&mut steps.collect::<Vec<_>>(), threads);
+        let pending: Vec<Vec<u32>> = active
+            .iter_mut()
+            .map(|slot| std::mem::take(&mut slot.pending))
+            .collect();
+        let spans = active.iter_mut().zip(&pending).map(|(slot, tokens)| Span {
+            cache: &mut slot.cache,
+            tokens,
+        });
+        let mut spans: Vec<Span<'_>> = spans.collect();
+        let mut logits = self.model.extend(&mut spans, threads);
         let vocabulary = self.model.config().vocab_size;
         for (slot, logits) in active.iter_mut().zip(logits.chunks_exact_mut(vocabulary)) {
             slot.accept(logits);
@@ -230,69 +242,4 @@ struct Queue<'a> {
     requests: &'a [Request],
     next: AtomicUsize,
     prefix: Option<Cache>,
-}
-
-/// One request being answered.
-struct Slot<'a> {
-    number: usize,
-    request: &'a Request,
-    cache: Cache,
-    budget: usize,
-    tokens: Vec<u32>,
-    log_probabilities: Vec<f32>,
-    last: u32,
-    rng: ChaCha8Rng,
-    mask: Option<Box<dyn TokenMask>>,
-    started: Instant,
-    finish: Option<Finish>,
-}
-
-impl<'a> Slot<'a> {
-    fn new(number: usize, request: &'a Request, budget: usize, cache: Cache) -> Self {
-        Self {
-            number,
-            request,
-            cache,
-            budget,
-            tokens: Vec::new(),
-            log_probabilities: Vec::new(),
-            last: 0,
-            rng: ChaCha8Rng::seed_from_u64(request.seed),
-            mask: request.mask.as_ref().map(|mask| mask.start()),
-            started: Instant::now(),
-            finish: None,
-        }
-    }
-
-    /// Takes the next token from `logits`, or ends.
-    fn accept(&mut self, logits: &mut [f32]) {
-        if let Some(mask) = &mut self.mask {
-            mask.allow(&self.tokens, logits);
-        }
-        let Some((token, log_probability)) = sample::choose(logits, self.request, &mut self.rng)
-        else {
-            self.finish = Some(Finish::DeadEnd);
-            return;
-        };
-        if self.request.stop_tokens.contains(&token) {
-            self.finish = Some(Finish::Stop);
-            return;
-        }
-        self.last = token;
-        self.tokens.push(token);
-        self.log_probabilities.push(log_probability);
-        if self.tokens.len() == self.budget {
-            self.finish = Some(Finish::Length);
-        }
-    }
-
-    fn answer(self) -> Answer {
-        Answer {
-            tokens: self.tokens,
-            finish: self.finish.unwrap_or(Finish::Length),
-            log_probabilities: self.log_probabilities,
-            latency_ms: self.started.elapsed().as_secs_f64() * 1e3,
-            prefill_tokens: self.request.prompt.len(),
-        }
-    }
 }

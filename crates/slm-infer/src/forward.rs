@@ -68,15 +68,36 @@ impl Model {
     /// # Panics
     /// As [`Model::prefill`].
     pub fn decode(&self, steps: &mut [(&mut Cache, u32)], threads: Threads) -> Vec<f32> {
-        for (cache, _) in steps.iter_mut() {
-            self.make_room(cache, 1, threads);
-        }
         let tokens: Vec<[u32; 1]> = steps.iter().map(|(_, token)| [*token]).collect();
         let spans = steps.iter_mut().zip(&tokens);
         let mut spans: Vec<Span<'_>> = spans
             .map(|((cache, _), tokens)| Span { cache, tokens })
             .collect();
-        let hidden = self.hidden(&mut spans, threads);
+        self.extend(&mut spans, threads)
+    }
+
+    /// Feeds some tokens, at least one, to each of many sequences and returns the logits after
+    /// the last of each.
+    ///
+    /// # Shapes
+    /// Result [spans.len(), vocab_size].
+    ///
+    /// # Panics
+    /// As [`Model::prefill`].
+    pub fn extend(&self, spans: &mut [Span<'_>], threads: Threads) -> Vec<f32> {
+        for span in spans.iter_mut() {
+            self.make_room(span.cache, span.tokens.len(), threads);
+        }
+        let mut hidden = self.hidden(spans, threads);
+        let width = self.config.hidden_size;
+        if hidden.len() > spans.len() * width {
+            let mut end = 0;
+            for (number, span) in spans.iter().enumerate() {
+                end += span.tokens.len() * width;
+                hidden.copy_within(end - width..end, number * width);
+            }
+            hidden.truncate(spans.len() * width);
+        }
         self.logits(&hidden, threads)
     }
 

@@ -4,10 +4,49 @@ use std::sync::Arc;
 
 use crate::error::{InferError, Result};
 
+/// Whether an answer may end where it stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// More must come.
+    Open,
+    /// It may end here, or go on.
+    Possible,
+    /// Nothing may follow.
+    Complete,
+    /// It cannot go on within the bounds of what is allowed.
+    Broken,
+}
+
 /// Narrows the tokens that may come next; one per answer, for constrained decoding.
 pub trait TokenMask: Send {
-    /// Sets the logits of forbidden tokens to negative infinity, given what was generated so far.
-    fn allow(&mut self, generated: &[u32], logits: &mut [f32]);
+    /// The tokens that must come now, taken as accepted; none where there is a choice.
+    fn forced(&mut self) -> Vec<u32> {
+        Vec::new()
+    }
+
+    /// Sets the logits of forbidden tokens to negative infinity. A token that ends the answer is
+    /// allowed where the answer may end.
+    fn allow(&mut self, logits: &mut [f32]);
+
+    /// Whether an allowed token is refused after all. What only a look at the token can tell is
+    /// told here, and the next likeliest is taken.
+    fn refuses(&self, token: u32) -> bool {
+        let _ = token;
+        false
+    }
+
+    /// Hears which of the allowed tokens was chosen.
+    fn accept(&mut self, token: u32);
+
+    /// Whether the answer may end here.
+    fn ending(&mut self) -> Ending;
+
+    /// The tokens of a short way to the end of the answer from here, at most `most`, with
+    /// `next` first if it is given; nothing if none was found. Changes nothing.
+    fn closing(&mut self, next: Option<u32>, most: usize) -> Option<Vec<u32>> {
+        let _ = (next, most);
+        None
+    }
 }
 
 /// Makes a fresh [`TokenMask`] for each answer.
@@ -41,6 +80,9 @@ pub struct Request {
     pub stop_tokens: Vec<u32>,
     /// Restricts the tokens, if given.
     pub mask: Option<Arc<dyn MaskSource>>,
+    /// Whether a restricted answer that the budget would cut is brought to its end in time. What
+    /// then comes is the mask's choice, not the model's.
+    pub close: bool,
 }
 
 impl Request {
@@ -55,6 +97,7 @@ impl Request {
             seed: 0,
             stop_tokens,
             mask: None,
+            close: false,
         }
     }
 
@@ -129,4 +172,6 @@ pub struct Answer {
     pub latency_ms: f64,
     /// Tokens of the prompt.
     pub prefill_tokens: usize,
+    /// Generated tokens that the mask left no choice about: taken without sampling.
+    pub forced_tokens: usize,
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use slm_infer::load::InMemory;
 use slm_infer::{
-    Answer, Cache, Engine, EngineSettings, Finish, Model, Request, TokenMask, WeightFormat,
+    Answer, Cache, Ending, Engine, EngineSettings, Finish, Model, Request, TokenMask, WeightFormat,
 };
 use slm_model::ModelConfig;
 use slm_model::quant::{Bits, QuantizeSettings, Threads, quantize_checkpoint};
@@ -185,22 +185,38 @@ fn limits_are_kept_and_faults_told() {
 }
 
 /// Allows one token after another of a list, then none.
-struct Script(Vec<u32>);
+struct Script {
+    tokens: Vec<u32>,
+    at: usize,
+}
 
 impl TokenMask for Script {
-    fn allow(&mut self, generated: &[u32], logits: &mut [f32]) {
-        let allowed = self.0.get(generated.len()).map(|token| *token as usize);
+    fn allow(&mut self, logits: &mut [f32]) {
+        let allowed = self.tokens.get(self.at).map(|token| *token as usize);
         for (token, logit) in logits.iter_mut().enumerate() {
             if Some(token) != allowed {
                 *logit = f32::NEG_INFINITY;
             }
         }
     }
+
+    fn accept(&mut self, _: u32) {
+        self.at += 1;
+    }
+
+    fn ending(&mut self) -> Ending {
+        Ending::Possible
+    }
 }
 
 #[test]
 fn a_mask_decides_what_may_come() {
-    let script = || Box::new(Script(vec![9, 8, 7])) as Box<dyn TokenMask>;
+    let script = || {
+        Box::new(Script {
+            tokens: vec![9, 8, 7],
+            at: 0,
+        }) as Box<dyn TokenMask>
+    };
     let masked = |stop: Vec<u32>| Request {
         mask: Some(Arc::new(script)),
         ..Request::greedy(vec![1, 2], 10, stop)

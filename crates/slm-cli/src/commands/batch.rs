@@ -3,6 +3,7 @@
 //! The output grows in `OUT.partial`, so that a killed batch goes on where it was, and takes
 //! its name when it is complete. Does not know how tokens are made.
 
+mod body;
 mod line;
 
 use std::fs::{self, File, OpenOptions};
@@ -35,6 +36,9 @@ pub struct Batch {
     /// Use even an adapter that was trained on another base
     #[arg(long)]
     force: bool,
+    /// Leave out what of a schema cannot be enforced, and say whether the answer keeps it
+    #[arg(long)]
+    lenient: bool,
     /// Requests: one JSON object per line, `custom_id` and `body`
     #[arg(long, value_name = "FILE")]
     input: PathBuf,
@@ -54,7 +58,7 @@ impl Batch {
         }
         let model = Model::load_adapted(&folder, self.adapter.as_deref())?;
         tokenizer.check_fits(model.config().vocab_size)?;
-        let responder = Responder::new(&self.model, tokenizer, Engine::new(model));
+        let responder = Responder::new(&self.model, tokenizer, Engine::new(model), self.lenient);
         let partial = partial_of(&self.output);
         let done = answered(&partial, &self.input)?;
         let mut out = OpenOptions::new()

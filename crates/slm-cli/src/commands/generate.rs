@@ -12,8 +12,9 @@ use slm_model::{ChatMessage, Tokenizer};
 
 use super::Context;
 use crate::adapter::check_base;
+use crate::constraint::{Held, HeldTo};
 use crate::failure::Failure;
-use crate::local::{finish_reason, stop_tokens};
+use crate::local::{confidence, finish_reason, stop_tokens, text_of};
 
 /// How a model answers.
 #[derive(Debug, Args)]
@@ -39,6 +40,8 @@ pub struct Answering {
     /// Seeds what is left to chance
     #[arg(long, value_name = "NUMBER", default_value_t = 0)]
     seed: u64,
+    #[command(flatten)]
+    held: HeldTo,
 }
 
 /// Arguments of `slm generate`.
@@ -73,13 +76,15 @@ impl Generate {
         let speaker = Speaker::load(context, self.answering)?;
         let mut messages = speaker.opening();
         messages.push(message("user", prompt));
-        let (text, answer) = speaker.answer(&messages)?;
+        let (text, answer) = speaker.answer(context, &messages)?;
         if context.terminal.is_json() {
             return context.terminal.json(&serde_json::json!({
                 "output": text,
                 "finish_reason": finish_reason(answer.finish),
                 "input_tokens": answer.prefill_tokens,
                 "output_tokens": answer.tokens.len(),
+                "forced_tokens": answer.forced_tokens,
+                "confidence": confidence(&answer.log_probabilities),
                 "latency_ms": answer.latency_ms,
             }));
         }
@@ -102,7 +107,7 @@ impl Chat {
                 continue;
             }
             messages.push(message("user", line));
-            let (text, _) = speaker.answer(&messages)?;
+            let (text, _) = speaker.answer(context, &messages)?;
             context.terminal.data(&text)?;
             std::io::stdout().flush().ok();
             messages.push(message("assistant", text));
@@ -116,6 +121,7 @@ struct Speaker {
     tokenizer: Tokenizer,
     engine: Engine,
     answering: Answering,
+    held: Option<Held>,
 }
 
 impl Speaker {
@@ -127,7 +133,9 @@ impl Speaker {
         }
         let model = Model::load_adapted(&folder, answering.adapter.as_deref())?;
         tokenizer.check_fits(model.config().vocab_size)?;
+        let held = answering.held.compile(context, &tokenizer, &model)?;
         Ok(Self {
+            held,
             tokenizer,
             engine: Engine::with_settings(model, EngineSettings { batch: 1 }),
             answering,
@@ -139,8 +147,14 @@ impl Speaker {
         system.map(|text| message("system", text.clone())).collect()
     }
 
-    fn answer(&self, messages: &[ChatMessage]) -> Result<(String, slm_infer::Answer)> {
+    fn answer(
+        &self,
+        context: &Context,
+        messages: &[ChatMessage],
+    ) -> Result<(String, slm_infer::Answer)> {
         let request = Request {
+            mask: self.held.as_ref().map(Held::mask),
+            close: self.answering.held.close,
             temperature: self.answering.temperature,
             seed: self.answering.seed,
             ..Request::greedy(
@@ -153,7 +167,11 @@ impl Speaker {
         let answer = answers
             .pop()
             .ok_or_else(|| Failure::new("the model gave no answer"))??;
-        Ok((self.tokenizer.decode(&answer.tokens)?, answer))
+        let text = text_of(&self.tokenizer, &answer)?;
+        if let Some(held) = &self.held {
+            held.review(context, &text, answer.finish);
+        }
+        Ok((text, answer))
     }
 }
 

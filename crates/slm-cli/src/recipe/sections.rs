@@ -275,6 +275,10 @@ pub struct Evaluate {
     pub max_tokens: usize,
     /// Who answers.
     pub systems: Vec<System>,
+    /// Which of them answer a second time, as `NAME-constrained`, under the grammar of each row's
+    /// schema, labels or tools.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub constrained: Vec<System>,
 }
 
 impl Default for Evaluate {
@@ -292,6 +296,7 @@ impl Default for Evaluate {
                 System::TunedInt4,
                 System::Nearest,
             ],
+            constrained: Vec::new(),
         }
     }
 }

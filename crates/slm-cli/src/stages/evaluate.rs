@@ -96,8 +96,12 @@ fn work(context: &Context, exam: &Exam, folder: &Path) -> Result<()> {
     let rows = slm_eval::rows::load(&folder.join(ROWS_FILE), &task)?;
     let mut log = EvalLog::open(&folder.join(LOG_FILE))?;
     let mut known = Known::read(&folder.join(SYSTEMS_FILE));
-    for &system in &exam.settings.systems {
-        ask::system(context, exam, &task, &rows, system, &mut log, &mut known)?;
+    for (system, constrained) in order(exam.settings) {
+        let candidate = ask::Candidate {
+            system,
+            constrained,
+        };
+        ask::system(context, exam, &task, &rows, candidate, &mut log, &mut known)?;
     }
     if let Some(baseline) = exam.baseline {
         ask::frontier(context, exam, &task, &rows, baseline, &mut log, &mut known)?;
@@ -225,9 +229,30 @@ pub fn write_report(
     )
 }
 
+/// Who answers in which order, and whether under a grammar: each behind its free form.
+fn order(settings: &Evaluate) -> Vec<(System, bool)> {
+    let mut order: Vec<(System, bool)> = Vec::new();
+    for &system in &settings.systems {
+        order.push((system, false));
+        if settings.constrained.contains(&system) {
+            order.push((system, true));
+        }
+    }
+    for &system in &settings.constrained {
+        if !order.contains(&(system, true)) {
+            order.push((system, true));
+        }
+    }
+    order
+}
+
 /// The settings under which a system answers, as the log keeps them.
-pub fn settings_of(max_tokens: usize) -> Value {
-    json!({"max_tokens": max_tokens, "temperature": 0})
+pub fn settings_of(max_tokens: usize, constrained: bool) -> Value {
+    let mut settings = json!({"max_tokens": max_tokens, "temperature": 0});
+    if constrained {
+        settings["constrained"] = true.into();
+    }
+    settings
 }
 
 /// What a system is to the report.

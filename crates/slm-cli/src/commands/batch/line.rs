@@ -2,12 +2,18 @@
 //!
 //! Does not know files.
 
-use serde::Deserialize;
-use serde_json::{Value, json};
-use slm_infer::{Answer, Engine, InferError, Request};
-use slm_model::{ChatMessage, Tokenizer};
+use std::sync::{Arc, OnceLock};
 
-use crate::local::{finish_reason, stop_tokens};
+use serde_json::{Value, json};
+use slm_infer::{
+    Answer, Constraint, Engine, Finish, Grammar, GrammarError, Grammars, InferError, MaskSource,
+    Request,
+};
+use slm_model::Tokenizer;
+
+use super::body::{BadBody, Body, Form};
+use crate::constraint::fault;
+use crate::local::{finish_reason, grammars, stop_tokens, text_of};
 
 /// The longest answer where the request does not say.
 const DEFAULT_MAX_TOKENS: usize = 256;
@@ -18,28 +24,12 @@ pub struct Line {
     request: Result<Body, Refused>,
 }
 
-/// The body of a chat completion, as far as it is understood here.
-#[derive(Debug, Deserialize)]
-struct Body {
-    messages: Vec<Value>,
-    #[serde(default)]
-    max_tokens: Option<usize>,
-    #[serde(default)]
-    max_completion_tokens: Option<usize>,
-    #[serde(default)]
-    temperature: Option<f32>,
-    #[serde(default)]
-    top_p: Option<f32>,
-    #[serde(default)]
-    seed: Option<u64>,
-}
-
 /// Why a request is not answered.
 enum Refused {
     /// The line is no request at all.
     Line(String),
-    /// The request cannot be met; with the parameter at fault.
-    Request(String, Option<&'static str>),
+    /// The request cannot be met.
+    Request(BadBody),
 }
 
 impl Line {
@@ -56,7 +46,7 @@ impl Line {
         };
         let custom_id = value.get("custom_id").cloned().unwrap_or_default();
         let request = match value.get("body") {
-            Some(body) => read_body(body),
+            Some(body) => Body::read(body).map_err(Refused::Request),
             None => Err(Refused::Line("the line has no `body`".to_owned())),
         };
         Self { custom_id, request }
@@ -68,114 +58,132 @@ impl Line {
     }
 }
 
-fn read_body(body: &Value) -> Result<Body, Refused> {
-    let format = body
-        .get("response_format")
-        .and_then(|format| format.get("type"));
-    if let Some(kind) = format
-        .and_then(Value::as_str)
-        .filter(|kind| *kind != "text")
-    {
-        return Err(Refused::Request(
-            format!("`response_format` of type `{kind}` cannot be enforced"),
-            Some("response_format"),
-        ));
-    }
-    serde_json::from_value(body.clone())
-        .map_err(|error| Refused::Request(format!("the body is no chat completion: {error}"), None))
-}
-
 /// A model that answers lines.
 pub struct Responder {
     model: String,
     tokenizer: Tokenizer,
     engine: Engine,
+    /// Made when the first answer is held to something.
+    grammars: OnceLock<Result<Grammars, GrammarError>>,
+    lenient: bool,
+}
+
+/// A request with what its answer is held to.
+struct Prepared {
+    request: Request,
+    form: Form,
+    grammar: Option<Arc<Grammar>>,
 }
 
 impl Responder {
-    /// A responder under the name by which the model was asked for.
-    pub fn new(model: &str, tokenizer: Tokenizer, engine: Engine) -> Self {
+    /// A responder under the name by which the model was asked for. `lenient` leaves out what of
+    /// a schema cannot be enforced.
+    pub fn new(model: &str, tokenizer: Tokenizer, engine: Engine, lenient: bool) -> Self {
         Self {
             model: model.to_owned(),
+            grammars: OnceLock::new(),
             tokenizer,
             engine,
+            lenient,
         }
     }
 
     /// One output line for each input line, in their order.
     pub fn answer(&self, lines: &[Line], done: &mut dyn FnMut(usize)) -> Vec<Value> {
-        let mut requests = Vec::new();
-        let prepared: Vec<Result<usize, &Refused>> = lines
+        let prepared: Vec<Option<Result<Prepared, BadBody>>> = lines
             .iter()
-            .map(|line| match &line.request {
-                Err(refused) => Err(refused),
-                Ok(body) => {
-                    requests.push(self.request(body));
-                    Ok(requests.len() - 1)
-                }
-            })
+            .map(|line| Some(self.prepare(line.request.as_ref().ok()?)))
             .collect();
-        let (asked, faults): (Vec<Request>, Vec<Option<String>>) = requests
-            .into_iter()
-            .map(|request| match request {
-                Ok(request) => (request, None),
-                Err(fault) => (Request::greedy(Vec::new(), 0, Vec::new()), Some(fault)),
-            })
-            .unzip();
-        let answers = self.engine.generate(&asked, done);
-        let mut answers: Vec<Option<Result<Answer, InferError>>> =
-            answers.into_iter().map(Some).collect();
+        let asked = prepared.iter().flatten().flatten();
+        let asked: Vec<Request> = asked.map(|prepared| prepared.request.clone()).collect();
+        let mut answers = self.engine.generate(&asked, done).into_iter();
         lines
             .iter()
             .zip(prepared)
-            .map(|(line, prepared)| match prepared {
-                Err(refused) => refusal(line, refused),
-                Ok(index) => match (&faults[index], answers[index].take()) {
-                    (Some(fault), _) => bad_request(line, fault, Some("messages")),
-                    (None, Some(Ok(answer))) => self.completion(line, &answer),
-                    (None, Some(Err(error))) => bad_request(line, &error.to_string(), None),
-                    (None, None) => bad_request(line, "the model gave no answer", None),
-                },
+            .map(|(line, prepared)| match (&line.request, prepared) {
+                (Err(refused), _) => refusal(line, refused),
+                (Ok(_), Some(Err(bad))) => bad_request(line, &bad.message, bad.parameter),
+                (Ok(_), Some(Ok(prepared))) => self.output(line, &prepared, answers.next()),
+                (Ok(_), None) => bad_request(line, "the request was not asked", None),
             })
             .collect()
     }
 
-    fn request(&self, body: &Body) -> Result<Request, String> {
-        let messages: Vec<ChatMessage> = body.messages.iter().map(message).collect();
+    fn output(
+        &self,
+        line: &Line,
+        prepared: &Prepared,
+        answer: Option<Result<Answer, InferError>>,
+    ) -> Value {
+        match answer {
+            Some(Ok(answer)) => self.completion(line, prepared, &answer),
+            Some(Err(error)) => bad_request(line, &error.to_string(), None),
+            None => bad_request(line, "the model gave no answer", None),
+        }
+    }
+
+    fn prepare(&self, body: &Body) -> Result<Prepared, BadBody> {
+        let form = body.form()?;
+        let (constraint, parameter) = match &form {
+            Form::Free => (None, ""),
+            Form::Content(constraint) => (Some(constraint), "response_format"),
+            Form::Call(constraint) => (Some(constraint), "tools"),
+        };
+        let grammar = constraint.map(|constraint| self.compile(constraint));
+        let grammar = grammar
+            .transpose()
+            .map_err(|error| BadBody::of(parameter, error.to_string()))?;
         let prompt = self
             .tokenizer
-            .encode_prompt(&messages)
-            .map_err(|error| error.to_string())?;
+            .encode_conversation_prompt(&body.conversation())
+            .map_err(|error| BadBody::of("messages", error.to_string()))?;
         let budget = body.max_completion_tokens.or(body.max_tokens);
         let stop = stop_tokens(&self.tokenizer, self.engine.model());
-        Ok(Request {
-            temperature: body.temperature.unwrap_or(0.0),
-            top_p: body.top_p.unwrap_or(1.0),
-            seed: body.seed.unwrap_or(0),
-            ..Request::greedy(prompt, budget.unwrap_or(DEFAULT_MAX_TOKENS), stop)
+        Ok(Prepared {
+            request: Request {
+                temperature: body.temperature.unwrap_or(0.0),
+                top_p: body.top_p.unwrap_or(1.0),
+                seed: body.seed.unwrap_or(0),
+                mask: grammar
+                    .as_ref()
+                    .map(|grammar| Arc::clone(grammar) as Arc<dyn MaskSource>),
+                ..Request::greedy(prompt, budget.unwrap_or(DEFAULT_MAX_TOKENS), stop)
+            },
+            form,
+            grammar,
         })
     }
 
-    fn completion(&self, line: &Line, answer: &Answer) -> Value {
-        let text = match self.tokenizer.decode(&answer.tokens) {
+    fn compile(&self, constraint: &Constraint) -> Result<Arc<Grammar>, GrammarError> {
+        let made = || grammars(&self.tokenizer, self.engine.model());
+        let grammars = self.grammars.get_or_init(made).as_ref();
+        grammars
+            .map_err(Clone::clone)?
+            .compile(constraint, self.lenient)
+    }
+
+    fn completion(&self, line: &Line, prepared: &Prepared, answer: &Answer) -> Value {
+        let text = match text_of(&self.tokenizer, answer) {
             Ok(text) => text,
             Err(error) => return bad_request(line, &error.to_string(), None),
         };
         let (prompt, new) = (answer.prefill_tokens, answer.tokens.len());
-        let body = json!({
+        let mut body = json!({
             "object": "chat.completion",
             "model": self.model,
-            "choices": [{
-                "index": 0,
-                "message": {"role": "assistant", "content": text},
-                "finish_reason": finish_reason(answer.finish),
-            }],
+            "choices": [choice(&prepared.form, &text, answer.finish)],
             "usage": {
                 "prompt_tokens": prompt,
                 "completion_tokens": new,
                 "total_tokens": prompt + new,
             },
         });
+        if let Some(grammar) = &prepared.grammar {
+            body["usage"]["forced_tokens"] = answer.forced_tokens.into();
+            if let Some(validation) = validation(grammar, &prepared.form, &text) {
+                body["validation"] = validation;
+            }
+        }
         json!({
             "custom_id": line.custom_id,
             "response": {"status_code": 200, "body": body},
@@ -184,26 +192,51 @@ impl Responder {
     }
 }
 
-/// A message of the body; content in parts is joined.
-fn message(value: &Value) -> ChatMessage {
-    let content = match value.get("content") {
-        Some(Value::String(text)) => text.clone(),
-        Some(Value::Array(parts)) => parts
-            .iter()
-            .filter_map(|part| part.get("text").and_then(Value::as_str))
-            .collect(),
-        _ => String::new(),
+/// The answer as a message; a whole call becomes one of `tool_calls`.
+fn choice(form: &Form, text: &str, finish: Finish) -> Value {
+    let call: Option<Value> = match (form, finish) {
+        (Form::Call(_), Finish::Stop) => serde_json::from_str(text).ok(),
+        _ => None,
     };
-    let role = value.get("role").and_then(Value::as_str).unwrap_or("user");
-    ChatMessage {
-        role: role.to_owned(),
-        content,
+    let (message, reason) = match call {
+        Some(call) => {
+            let function =
+                json!({"name": call["name"], "arguments": call["arguments"].to_string()});
+            let calls = json!([{"id": "call_0", "type": "function", "function": function}]);
+            let message = json!({"role": "assistant", "content": null, "tool_calls": calls});
+            (message, "tool_calls")
+        }
+        None => (
+            json!({"role": "assistant", "content": text}),
+            finish_reason(finish),
+        ),
+    };
+    json!({"index": 0, "message": message, "finish_reason": reason})
+}
+
+/// What was left out of the schema, and whether the answer keeps it all the same.
+fn validation(grammar: &Grammar, form: &Form, text: &str) -> Option<Value> {
+    let (Form::Content(Constraint::Schema(schema)) | Form::Call(Constraint::Schema(schema))) = form
+    else {
+        return None;
+    };
+    let unenforced = grammar.unenforced();
+    if unenforced.is_empty() {
+        return None;
     }
+    let fault = fault(grammar, schema, text);
+    let first_line = |text: String| text.lines().next().unwrap_or_default().to_owned();
+    let unenforced = unenforced.iter().map(|fault| first_line(fault.to_string()));
+    Some(json!({
+        "valid": fault.is_none(),
+        "fault": fault,
+        "unenforced": unenforced.collect::<Vec<String>>(),
+    }))
 }
 
 fn refusal(line: &Line, refused: &Refused) -> Value {
     match refused {
-        Refused::Request(message, parameter) => bad_request(line, message, *parameter),
+        Refused::Request(bad) => bad_request(line, &bad.message, bad.parameter),
         Refused::Line(message) => json!({
             "custom_id": line.custom_id,
             "response": null,
@@ -242,24 +275,11 @@ mod tests {
         let value = refusal(&line, refused);
         assert_eq!(value["error"]["code"], "invalid_line");
         assert_eq!(value["custom_id"], Value::Null);
-        let line = Line::read(
-            r#"{"custom_id":"a","body":{"messages":[],"response_format":{"type":"json_object"}}}"#,
-        );
+        let line = Line::read(r#"{"custom_id":"a","body":{"messages":3}}"#);
         let Err(refused) = &line.request else {
             panic!("read")
         };
         let value = refusal(&line, refused);
         assert_eq!(value["response"]["status_code"], 400);
-        assert_eq!(
-            value["response"]["body"]["error"]["param"],
-            "response_format"
-        );
-    }
-
-    #[test]
-    fn content_in_parts_is_joined() {
-        let value =
-            json!({"role": "user", "content": [{"type": "text", "text": "a"}, {"text": "b"}]});
-        assert_eq!(message(&value).content, "ab");
     }
 }

@@ -34,6 +34,10 @@ pub struct RunTask {
     /// Longest answer, in tokens
     #[arg(long, value_name = "TOKENS", default_value_t = 256)]
     max_tokens: usize,
+    /// Have each model answer a second time, as NAME-constrained, held to each row's schema,
+    /// labels or tools
+    #[arg(long)]
+    constrained: bool,
     #[command(flatten)]
     beside: BesideFiles,
     /// The folder for the log, `results.json`, `report.html` and `summary.md`
@@ -53,7 +57,10 @@ impl RunTask {
         let mut log = EvalLog::open(&log_path)?;
         let mut known = Known::read(&self.out.join(SYSTEMS_FILE));
         for named in &self.model {
-            self.ask(context, &task, &rows, named, &mut log, &mut known)?;
+            self.ask(context, &task, &rows, (named, false), &mut log, &mut known)?;
+            if self.constrained {
+                self.ask(context, &task, &rows, (named, true), &mut log, &mut known)?;
+            }
         }
         let systems = systems(&rows, &log_path, &known)?;
         let mut results = slm_eval::score(&task, &rows, &systems, &Options::default());
@@ -69,7 +76,7 @@ impl RunTask {
         context: &Context,
         task: &Task,
         rows: &[slm_eval::Row],
-        named: &Named,
+        (named, constrained): (&Named, bool),
         log: &mut EvalLog,
         known: &mut Known,
     ) -> Result<()> {
@@ -87,9 +94,12 @@ impl RunTask {
             terminal: &context.terminal,
             task,
             rows,
-            name: named.name.clone(),
+            name: match constrained {
+                true => format!("{}-constrained", named.name),
+                false => named.name.clone(),
+            },
             model,
-            settings: settings_of(self.max_tokens),
+            settings: settings_of(self.max_tokens, constrained),
         };
         let open = asked.open_rows(log)?;
         if open.is_empty() {
@@ -97,8 +107,11 @@ impl RunTask {
         }
         let adapter = adapter.as_deref();
         let mut subject =
-            LocalModel::load(&named.name, &folder, adapter, task.clone(), self.max_tokens)?;
+            LocalModel::load(&asked.name, &folder, adapter, task.clone(), self.max_tokens)?;
+        if constrained {
+            subject.constrain()?;
+        }
         asked.ask(open, &mut subject, log)?;
-        known.keep(&named.name, model_info(&subject, &folder))
+        known.keep(&asked.name, model_info(&subject, &folder))
     }
 }

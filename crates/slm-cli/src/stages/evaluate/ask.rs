@@ -135,6 +135,25 @@ impl Asked<'_> {
     }
 }
 
+/// One of the recipe's systems, and whether it answers under grammars.
+#[derive(Clone, Copy)]
+pub struct Candidate {
+    /// The system.
+    pub system: System,
+    /// Whether grammars hold its answers to what rows ask for.
+    pub constrained: bool,
+}
+
+impl Candidate {
+    fn name(self) -> String {
+        let name = self.system.name();
+        match self.constrained {
+            true => format!("{name}-constrained"),
+            false => name.to_owned(),
+        }
+    }
+}
+
 /// Asks one of the recipe's systems.
 ///
 /// # Errors
@@ -144,20 +163,24 @@ pub fn system(
     exam: &Exam,
     task: &Task,
     rows: &[Row],
-    system: System,
+    candidate: Candidate,
     log: &mut EvalLog,
     known: &mut Known,
 ) -> Result<()> {
+    let Candidate {
+        system,
+        constrained,
+    } = candidate;
     let asked = Asked {
         terminal: &context.terminal,
         task,
         rows,
-        name: system.name().to_owned(),
+        name: candidate.name(),
         model: match system {
             System::Nearest => known_rows(exam)?,
             _ => hash_path(model_folder(exam, system)?)?,
         },
-        settings: settings_of(exam.settings.max_tokens),
+        settings: settings_of(exam.settings.max_tokens, constrained),
     };
     let open = asked.open_rows(log)?;
     if open.is_empty() {
@@ -171,9 +194,16 @@ pub fn system(
     let folder = model_folder(exam, system)?;
     let name = asked.name.clone();
     let mut model = LocalModel::load(&name, folder, None, task.clone(), exam.settings.max_tokens)?;
+    if constrained {
+        model.constrain()?;
+    }
     asked.ask(open, &mut model, log)?;
     let mut info = model_info(&model, folder);
-    info.role = info_of(system).role;
+    info.role = match constrained {
+        // The report's candidate is the model as it answers by itself.
+        true => None,
+        false => info_of(system).role,
+    };
     info.weights = Some(system.weights().to_owned());
     known.keep(&name, info)
 }
@@ -186,6 +216,12 @@ pub fn model_info(model: &LocalModel, folder: &Path) -> SystemInfo {
         parameters: Some(model.parameters() as u64),
         tokens_per_second: (generated.tokens > 0 && generated.seconds > 0.0)
             .then(|| generated.tokens as f64 / generated.seconds),
+        note: model.forced_share().map(|share| {
+            format!(
+                "held to the form asked for; {:.0}% of its tokens were forced, not sampled",
+                share * 100.0
+            )
+        }),
         ..SystemInfo::default()
     }
 }
@@ -208,7 +244,7 @@ pub fn frontier(
         task,
         rows,
         name: baseline.model.clone(),
-        settings: settings_of(exam.settings.max_tokens),
+        settings: settings_of(exam.settings.max_tokens, false),
         model: format!("{} at {}", baseline.model, baseline.endpoint),
     };
     let open = asked.open_rows(log)?;
