@@ -4,6 +4,7 @@
 mod adapter;
 mod args;
 mod commands;
+mod documents;
 mod failure;
 mod frontier;
 mod hub;
