@@ -81,6 +81,57 @@ fn a_stage_is_done_once_and_again_when_something_changed_or_was_lost() {
 }
 
 #[test]
+fn a_dataset_has_a_card_and_figures_and_filters_replace_what_they_drop() {
+    let place = Place::new();
+    let taxonomy = taxonomy();
+    let generate = |name: &str, more: &[&str]| {
+        let mut arguments = vec!["data", "generate", &taxonomy, "--name", name];
+        arguments.extend(["--rows-per-leaf", "60"]);
+        arguments.extend(more);
+        place.slm(&arguments).succeeds();
+        let read = |file: &str| place.read(&format!("workspace/datasets/{name}/{file}"));
+        let figures: Value = serde_json::from_str(&read("figures.json")).unwrap();
+        (rows(&read("train.jsonl")), figures, read("README.md"))
+    };
+    let (all, figures, card) = generate("plain", &[]);
+    assert_eq!(figures["rows"]["train"], all.len());
+    assert_eq!(figures["shared_families"], 0);
+    assert!(figures["diversity"]["distinct_3"].as_f64().unwrap() > 0.0);
+    let labels = &figures["leaves"]["compositional_skills/support/ticket_triage"]["labels"];
+    let labels = labels.as_object().unwrap().values();
+    assert_eq!(labels.map(|n| n.as_u64().unwrap()).sum::<u64>(), 60);
+    assert!(
+        card.contains("| Support ticket triage, by slm-authors | Apache-2.0 | 48 | 0 | 12 |"),
+        "{card}"
+    );
+    let (kept, figures, _) = generate("sifted", &["--near-duplicates", "0.6"]);
+    assert_eq!(
+        kept.len(),
+        all.len(),
+        "others take the place of dropped rows"
+    );
+    assert_ne!(kept, all);
+    let near = &figures["dropped"]["it is nearly equal to an earlier row"];
+    assert!(near.as_u64().unwrap() > 0, "{figures}");
+    let more = [
+        "--near-duplicates",
+        "1.5",
+        "--name",
+        "odd",
+        "--rows-per-leaf",
+        "9",
+    ];
+    let odd = place.slm(&[&["data", "generate", &taxonomy][..], &more].concat());
+    assert_eq!(odd.code, 1);
+    assert!(
+        odd.stderr
+            .contains("`near_duplicates: 1.5` is no similarity"),
+        "{}",
+        odd.stderr
+    );
+}
+
+#[test]
 fn a_dataset_is_divided_and_described() {
     let place = Place::new();
     let rows: String = (0..20)

@@ -42,21 +42,12 @@ fn answer(stream: TcpStream, counted: &AtomicUsize) {
     let body: Value = serde_json::from_slice(&body).unwrap();
     let seed = body["seed"].as_u64().unwrap();
     let prompt = body["messages"].as_array().unwrap().last().unwrap()["content"].clone();
-    let prompt = prompt.as_str().unwrap();
-    let text = if prompt.starts_with("Rate") {
-        "Fine.\nScore: 3".to_owned()
-    } else if prompt.contains("[QUESTION]") {
-        format!(
-            "[QUESTION] Please do task w{} for x{} y{} [END]",
-            seed % 997,
-            seed % 991,
-            seed % 983
-        )
-    } else {
-        format!("Done: {}", seed % 7)
+    let message = match seed % 23 {
+        0 => json!({"content": null, "refusal": "I would rather not."}),
+        _ => json!({"content": said(prompt.as_str().unwrap(), seed)}),
     };
     let answer = json!({
-        "choices": [{"message": {"content": text}, "finish_reason": "stop"}],
+        "choices": [{"message": message, "finish_reason": "stop"}],
         "usage": {"prompt_tokens": 10, "completion_tokens": 5},
     })
     .to_string();
@@ -68,6 +59,53 @@ fn answer(stream: TcpStream, counted: &AtomicUsize) {
         answer.len()
     )
     .unwrap();
+}
+
+/// What stands in a text between the last of one mark and the next other.
+fn between<'a>(text: &'a str, from: &str, to: &str) -> &'a str {
+    let start = text.rfind(from).unwrap() + from.len();
+    let length = text[start..].find(to).unwrap();
+    text[start..start + length].trim()
+}
+
+/// What a large model might say to the prompts of the shipped flows; now and then it mumbles.
+fn said(prompt: &str, seed: u64) -> String {
+    let words = format!(
+        "w{} x{} y{} z{}",
+        seed % 997,
+        seed % 991,
+        seed % 983,
+        seed % 977
+    );
+    let judged = |verdict: &str, otherwise: &str| match seed % 11 {
+        0 => "Hard to tell.".to_owned(),
+        1 => format!("There is a flaw.\n{otherwise}"),
+        _ => format!("All of it holds.\n{verdict}"),
+    };
+    if prompt.starts_with("Rate") {
+        judged("Score: 3", "Score: 1")
+    } else if prompt.starts_with("How well does the answer") {
+        judged("Score: 2", "Score: 0")
+    } else if prompt.contains("`Verdict: NO`") {
+        judged("Verdict: YES", "Verdict: NO")
+    } else if prompt.contains("Write three questions about the document") {
+        let pair = |n: u32| {
+            format!("[QUESTION]\nWhat of {n} {words}?\n[ANSWER]\nIt is {n} days.\n[END]\n")
+        };
+        (1..=3).map(pair).collect()
+    } else if prompt.contains("Reply as [QUESTION]") {
+        let before = prompt.rfind("Write one question of this kind").unwrap();
+        let answer = between(&prompt[..before], "[ANSWER]", "[END]");
+        format!("[QUESTION] Which of {words}? [ANSWER] {answer} [END]")
+    } else if prompt.contains("Reply with a JSON object") {
+        let answer = between(prompt, "\nAnswer:", "\n\nInvent");
+        let answer = serde_json::from_str(answer).unwrap_or_else(|_| Value::from(answer));
+        json!({"question": format!("Please see to {words}"), "answer": answer}).to_string()
+    } else if prompt.contains("Put each between [QUESTION] and [END]") {
+        format!("[QUESTION] Please do task {words} [END]")
+    } else {
+        format!("Done with {words}")
+    }
 }
 
 /// A freeform skill with five seeds.
@@ -97,6 +135,7 @@ fn arguments<'a>(name: &'a str, more: &[&'a str]) -> Vec<&'a str> {
         "freeform",
         "--rows-per-leaf",
         "12",
+        "--uncalibrated",
         "--name",
         name,
     ];
@@ -146,7 +185,9 @@ fn a_run_by_flow_asks_once_replays_offline_and_explains_its_rows() {
     let explained = place.slm(&["data", "explain", id, "--dataset", "one"]);
     let text = explained.succeeds();
     assert!(
-        text.contains("judged   by `rate_pair`: verdict 3: Fine. Score: 3"),
+        text.contains(
+            "judged   by `rate_pair` (not calibrated): verdict 3: All of it holds. Score: 3"
+        ),
         "{text}"
     );
     assert!(text.contains("outcome  kept, in train"), "{text}");
@@ -280,4 +321,226 @@ fn verdicts_of_people_count_in_the_next_build() {
             .read("workspace/datasets/two/ledger.jsonl")
             .contains("\"people rejected it\",\"detail\":\"odd\"")
     );
+}
+
+/// Every leaf that a shipped flow is for, and what the flow needs beside it.
+fn jobs() -> Vec<(&'static str, String, Vec<String>)> {
+    let shipped = |leaf: &str| {
+        repository()
+            .join("taxonomy")
+            .join(leaf)
+            .display()
+            .to_string()
+    };
+    vec![
+        (
+            "knowledge",
+            shipped("knowledge/hr/leave_policy"),
+            vec!["--chunk-tokens=60".into()],
+        ),
+        (
+            "grounded",
+            shipped("compositional_skills/grounded/finance/invoice_fields"),
+            vec![],
+        ),
+        (
+            "structured",
+            shipped("compositional_skills/support/ticket_triage"),
+            vec![],
+        ),
+        (
+            "structured",
+            shipped("compositional_skills/operations/command_to_api"),
+            vec![],
+        ),
+        ("near-miss", "taxonomy".into(), vec![]),
+    ]
+}
+
+/// A skill whose answers are labels.
+fn labels() -> Place {
+    let place = place();
+    let leaf = "taxonomy/compositional_skills/tasks";
+    let mut qna =
+        "version: 3\ncreated_by: tests\ntask_description: Tell the tone.\nseed_examples:\n"
+            .to_owned();
+    for n in 0..6 {
+        let label = ["glad", "sad", "angry"][n % 3];
+        qna.push_str(&format!(
+            "  - question: Message number {n} arrived.\n    answer: {label}\n"
+        ));
+    }
+    place.write(&format!("{leaf}/qna.yaml"), qna).write(
+        &format!("{leaf}/slm.yaml"),
+        "output: {type: label, labels: [glad, sad, angry]}\n",
+    );
+    place
+}
+
+#[test]
+fn every_shipped_flow_that_asks_gives_rows_with_their_history() {
+    let (endpoint, _) = serve();
+    let place = labels();
+    for (n, (flow, leaf, more)) in jobs().into_iter().enumerate() {
+        let name = format!("{flow}-{n}");
+        let mut arguments = vec![
+            "data",
+            "generate",
+            &leaf,
+            "--flow",
+            flow,
+            "--name",
+            &name,
+            "--rows-per-leaf",
+            "30",
+            "--uncalibrated",
+            "--endpoint",
+            &endpoint,
+            "--model",
+            "big",
+        ];
+        arguments.extend(more.iter().map(String::as_str));
+        let run = place.slm(&arguments);
+        run.succeeds();
+        let folder = format!("workspace/datasets/{name}");
+        let rows = place.read(&format!("{folder}/train.jsonl"));
+        assert_eq!(rows.lines().count(), 24, "{flow}: {}", run.stderr);
+        let ledger = place.read(&format!("{folder}/ledger.jsonl"));
+        for reason in [
+            "the judge's verdict cannot be parsed",
+            "the judge rejected it",
+        ] {
+            assert!(ledger.contains(reason), "{flow} has no `{reason}`");
+        }
+        assert!(ledger.contains("the teacher refused"), "{flow}");
+        let funnel: Value =
+            serde_json::from_str(&place.read(&format!("{folder}/funnel.json"))).unwrap();
+        assert!(!funnel["uncalibrated"].as_array().unwrap().is_empty());
+        let card = place.read(&format!("{folder}/README.md"));
+        assert!(card.contains("**Beware:** nobody measured"), "{card}");
+        assert!(card.contains(&format!("The flow is `{flow}`")), "{card}");
+        // Equal labels of near-miss rows are what was asked for, not what sounds like it.
+        if flow == "near-miss" {
+            for row in rows.lines() {
+                let row: Value = serde_json::from_str(row).unwrap();
+                assert_eq!(row["messages"][1]["content"], row["metadata"]["label"]);
+            }
+        }
+    }
+}
+
+#[test]
+fn verdicts_of_a_judge_are_used_only_when_it_was_measured_or_that_is_waived() {
+    let (endpoint, count) = serve();
+    let place = place();
+    let asking = ["--endpoint", &endpoint, "--model", "big"];
+    let mut arguments = arguments("x", &asking);
+    arguments.retain(|argument| *argument != "--uncalibrated");
+    let run = place.slm(&arguments);
+    assert_eq!(run.code, 1);
+    assert!(
+        run.stderr.contains("error: nobody has measured how far `rate_pair` of flow `freeform` agrees with people when `big` judges\nhint: label"),
+        "{}",
+        run.stderr
+    );
+    assert_eq!(count.load(Ordering::SeqCst), 0, "nothing is asked before");
+    let mut labelled = String::new();
+    for n in 0..20 {
+        let row = json!({"task_description": "t", "question": n.to_string(), "answer": "a", "accept": n % 2 == 0});
+        labelled.push_str(&format!("{row}\n"));
+    }
+    place.write("labelled.jsonl", labelled);
+    let calibrate = ["data", "calibrate", "labelled.jsonl", "--flow", "freeform"];
+    place.slm(&[&calibrate[..], &asking].concat()).succeeds();
+    let run = place.slm(&arguments);
+    run.succeeds();
+    assert!(
+        run.stderr.contains("judge `rate_pair`: 20 labelled rows"),
+        "{}",
+        run.stderr
+    );
+    assert!(
+        !place
+            .read("workspace/datasets/x/README.md")
+            .contains("Beware")
+    );
+    // Another model is another judge.
+    arguments.extend(["--model", "other"]);
+    arguments.retain(|argument| *argument != "big");
+    let at = arguments.iter().position(|a| *a == "--model").unwrap();
+    arguments.remove(at);
+    assert_eq!(place.slm(&arguments).code, 1);
+}
+
+#[test]
+fn documents_come_from_a_repository_at_a_commit() {
+    let (endpoint, _) = serve();
+    let place = Place::new();
+    let git = |arguments: &[&str]| {
+        let output = std::process::Command::new("git")
+            .current_dir(place.at("handbook"))
+            .args(["-c", "user.name=t", "-c", "user.email=t@example.org"])
+            .args(arguments)
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    };
+    place.write("handbook/docs/rules.md", "# Rules\n\nLeave is 30 days.\n");
+    place.write("handbook/docs/notes.md", "# Notes\n\nNothing yet.\n");
+    git(&["init", "--quiet"]);
+    git(&["add", "."]);
+    git(&["commit", "--quiet", "-m", "first"]);
+    let commit = git(&["rev-parse", "HEAD"]);
+    place.write("handbook/docs/rules.md", "# Rules\n\nChanged since.\n");
+    let repo = place.at("handbook").display().to_string();
+    let qna =
+        std::fs::read_to_string(repository().join("taxonomy/knowledge/hr/leave_policy/qna.yaml"))
+            .unwrap();
+    let document = qna.find("\ndocument:").unwrap();
+    let seeds = qna.find("\nseed_examples:").unwrap();
+    let leaf = "taxonomy/knowledge/hr";
+    place
+        .write(
+            &format!("{leaf}/qna.yaml"),
+            format!(
+                "{}\ndocument:\n  repo: {repo}\n  commit: {commit}\n  patterns: ['docs/*.md']{}",
+                &qna[..document],
+                &qna[seeds..]
+            ),
+        )
+        .write(
+            &format!("{leaf}/attribution.txt"),
+            "Title of work: t\nLink to work: l\nRevision: r\nLicense of the work: CC0-1.0\nCreator names: c\n",
+        );
+    let arguments = [
+        "data",
+        "generate",
+        "taxonomy",
+        "--flow",
+        "knowledge",
+        "--name",
+        "x",
+        "--rows-per-leaf",
+        "6",
+        "--uncalibrated",
+        "--endpoint",
+        &endpoint,
+        "--model",
+        "big",
+    ];
+    place.slm(&arguments).succeeds();
+    let ledger = place.read("workspace/datasets/x/ledger.jsonl");
+    let first: Value = serde_json::from_str(ledger.lines().next().unwrap()).unwrap();
+    let chunk = first["trace"]["chunk"].as_str().unwrap();
+    assert!(
+        chunk.starts_with(&format!("{repo}@{commit}:docs/")) && chunk.contains(".md#0-"),
+        "{chunk}"
+    );
+    assert!(!ledger.contains("Changed since"));
+    let gone = place
+        .read(&format!("{leaf}/qna.yaml"))
+        .replace("docs/*.md", "*.rst");
+    place.write(&format!("{leaf}/qna.yaml"), gone);
+    assert_eq!(place.slm(&arguments).code, 1);
 }

@@ -5,6 +5,7 @@ mod adapter;
 mod args;
 mod commands;
 mod constraint;
+mod documents;
 mod failure;
 mod frontier;
 mod hub;

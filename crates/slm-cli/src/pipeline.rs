@@ -12,9 +12,9 @@ use crate::frontier;
 use crate::recipe::{Data, Evaluate, Method, Recipe, Split, Synthesize, System, Train, Width};
 use crate::results::{gates_of, show_results};
 use crate::stages;
+use crate::stages::dataset::{LEAVES_FILE, VALIDATION_FILE};
 use crate::stages::evaluate::{Exam, REPORT_FILE};
 use crate::stages::import::{TEST_FILE, TRAIN_FILE, held_out_file};
-use crate::stages::synthesize::{LEAVES_FILE, VALIDATION_FILE};
 use crate::stages::train::{Job, Lessons, Start};
 use crate::workspace::Kind;
 

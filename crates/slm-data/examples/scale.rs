@@ -1,53 +1,61 @@
-//! Rows through the built-in teacher, the scan for personal data and near-duplicate removal,
-//! batch by batch: `cargo run --release -p slm-data --example scale -- TAXONOMY ROWS`.
+//! Rows through the built-in teacher, the scan for personal data and near-duplicate removal, one
+//! by one: `cargo run --release -p slm-data --example scale -- TAXONOMY ROWS_PER_LEAF`.
 //!
 //! Prints rows per second and the most memory used (Linux). Writes nothing.
 
-use slm_data::minhash::NearTexts;
-use slm_data::split::{NEAR_DUPLICATE, comparable_text};
-use slm_data::synthesize::{PoolSide, Request};
-use slm_data::{GrammarTeacher, SeedLeaf, Teacher};
+use slm_data::split::{Part, SplitSettings};
+use slm_data::synthesize::{Filters, Sink, synthesize_into};
+use slm_data::{Entry, GrammarTeacher, Result, Sample, SeedLeaf, SynthesisSettings};
 use std::path::PathBuf;
 use std::time::Instant;
 
-/// Rows of a leaf that are in memory at once.
-const BATCH: usize = 10_000;
+#[derive(Default)]
+struct Count {
+    kept: usize,
+    dropped: usize,
+}
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
+impl Sink for Count {
+    fn keep(&mut self, _: Part, _: Sample) -> Result<()> {
+        self.kept += 1;
+        Ok(())
+    }
+
+    fn drop(&mut self, _: Entry) -> Result<()> {
+        self.dropped += 1;
+        Ok(())
+    }
+}
+
+fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args().skip(1);
     let taxonomy = PathBuf::from(arguments.next().ok_or("name a taxonomy")?);
-    let wanted: usize = arguments.next().ok_or("name a number of rows")?.parse()?;
+    let rows_per_leaf: usize = arguments.next().ok_or("name a number of rows")?.parse()?;
     let report = slm_taxonomy::check(&[taxonomy], slm_taxonomy::Options::default());
     let leaves: Vec<SeedLeaf> = report.leaves.iter().map(SeedLeaf::from).collect();
-    let teacher = GrammarTeacher::default();
-    let mut near = NearTexts::new(NEAR_DUPLICATE);
-    let (mut rows, mut clean, mut kept) = (0, 0, 0);
+    let settings = SynthesisSettings {
+        rows_per_leaf,
+        rows_of: Default::default(),
+        split: SplitSettings {
+            validation: 0.0,
+            test: 0.0,
+            seed: 7,
+        },
+        filters: Filters {
+            near_duplicates: Some(0.8),
+            personal_data: true,
+        },
+    };
     let started = Instant::now();
-    for seed in 0.. {
-        let before = rows;
-        for leaf in &leaves {
-            let request = Request {
-                rows: BATCH.min(wanted - rows),
-                seed,
-                side: PoolSide::Training,
-            };
-            for sample in teacher.synthesize(leaf, &request)?.samples {
-                rows += 1;
-                let text = comparable_text(&sample);
-                if slm_data::scan::scan(&text).is_empty() {
-                    clean += 1;
-                    kept += usize::from(near.find_or_keep(&text).is_none());
-                }
-            }
-        }
-        if rows >= wanted || rows == before {
-            break;
-        }
-    }
+    let mut count = Count::default();
+    let teacher = GrammarTeacher::default();
+    synthesize_into(&teacher, &leaves, &settings, &mut count)?;
     let seconds = started.elapsed().as_secs_f64();
+    let all = count.kept + count.dropped;
     println!(
-        "{rows} rows, {clean} without findings, {kept} kept, in {seconds:.1} s: {:.0} rows/s, peak {} MiB",
-        rows as f64 / seconds,
+        "{all} rows looked at, {} kept, in {seconds:.1} s: {:.0} rows/s, peak {} MiB",
+        count.kept,
+        all as f64 / seconds,
         peak_mib().map_or_else(|| "?".to_owned(), |mib| mib.to_string())
     );
     Ok(())

@@ -3,7 +3,7 @@
 //! Cohen's kappa (Cohen, "A coefficient of agreement for nominal scales", 1960), precision and
 //! recall of acceptance. Does not know who judged.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// One row that both have judged.
@@ -16,7 +16,7 @@ pub struct Judged {
 }
 
 /// The agreement over a labelled set.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Agreement {
     /// Rows with a label.
     pub rows: usize,

@@ -5,10 +5,13 @@
 
 pub mod agreement;
 mod calls;
+pub mod card;
 pub mod corpus;
+pub mod diversity;
 pub mod document;
 pub mod error;
 pub mod eval_row;
+pub mod figures;
 pub mod flow;
 pub mod formats;
 mod hash;

@@ -137,21 +137,25 @@ impl Reviews {
         self.verdicts.get(&row_hash(sample))
     }
 
-    /// Applies the verdicts: rejected rows become ledger entries, edited ones get their answer.
-    pub fn apply(&self, samples: Vec<Sample>) -> (Vec<Sample>, Vec<Entry>) {
-        let (mut kept, mut dropped) = (Vec::new(), Vec::new());
-        for sample in samples {
-            let review = self.of(&sample);
-            match review.map(|review| (review.verdict, review)) {
-                Some((Some(Verdict::Reject), review)) => {
-                    let why = (!review.reason.is_empty()).then(|| review.reason.clone());
-                    dropped.push(Entry::dropped(&sample, REJECTED, why));
-                }
-                Some((Some(Verdict::Edit), review)) => kept.push(edit(sample, review)),
-                _ => kept.push(sample),
-            }
+    /// Applies the verdict on a row, if there is one: an edited row gets its answer.
+    ///
+    /// # Errors
+    /// People rejected the row: its entry in the ledger.
+    pub fn apply(&self, sample: Sample) -> std::result::Result<Sample, Box<Entry>> {
+        if self.is_empty() {
+            return Ok(sample);
         }
-        (kept, dropped)
+        let Some(review) = self.of(&sample) else {
+            return Ok(sample);
+        };
+        match review.verdict {
+            Some(Verdict::Reject) => {
+                let why = (!review.reason.is_empty()).then(|| review.reason.clone());
+                Err(Box::new(Entry::dropped(&sample, REJECTED, why)))
+            }
+            Some(Verdict::Edit) => Ok(edit(sample, review)),
+            _ => Ok(sample),
+        }
     }
 }
 
@@ -227,7 +231,13 @@ mod tests {
             }
             .with("teacher", "t")
         });
-        let (kept, dropped) = reviews.apply(again.collect());
+        let (mut kept, mut dropped) = (Vec::new(), Vec::new());
+        for row in again {
+            match reviews.apply(row) {
+                Ok(row) => kept.push(row),
+                Err(entry) => dropped.push(entry),
+            }
+        }
         assert_eq!(
             kept.iter()
                 .map(|row| row.answer().unwrap())
@@ -242,7 +252,8 @@ mod tests {
         all.add(Reviews {
             verdicts: BTreeMap::from([(row_hash(&rows()[0]), judged(0, Verdict::Accept))]),
         });
-        assert_eq!(all.apply(rows()).0.len(), 3, "the newer verdict counts");
+        let kept = rows().into_iter().filter_map(|row| all.apply(row).ok());
+        assert_eq!(kept.count(), 3, "the newer verdict counts");
     }
 
     #[test]

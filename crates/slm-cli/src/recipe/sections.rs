@@ -94,6 +94,12 @@ pub struct Synthesize {
     pub rows_per_leaf: usize,
     /// Rows asked for from single leaves instead, by their names.
     pub rows_of: BTreeMap<String, usize>,
+    /// Rows at least so similar (word 3-grams) to an earlier one are dropped; equal ones always.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub near_duplicates: Option<f64>,
+    /// Whether rows with personal data or secrets are dropped, beside being counted.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub drop_personal_data: bool,
 }
 
 impl Default for Synthesize {
@@ -101,6 +107,18 @@ impl Default for Synthesize {
         Self {
             rows_per_leaf: 300,
             rows_of: BTreeMap::new(),
+            near_duplicates: None,
+            drop_personal_data: false,
+        }
+    }
+}
+
+impl Synthesize {
+    /// What is dropped.
+    pub fn filters(&self) -> slm_data::synthesize::Filters {
+        slm_data::synthesize::Filters {
+            near_duplicates: self.near_duplicates,
+            personal_data: self.drop_personal_data,
         }
     }
 }

@@ -2,21 +2,25 @@
 //!
 //! Does not know blocks or who answers; that is slm-data's and `teacher`'s.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use serde_json::json;
-use slm_data::flow::{Flow, FlowSettings, FlowTeacher, LeafFacts, TRACE};
+use slm_data::SeedLeaf;
+use slm_data::card::Card;
+use slm_data::document::{Document, chunks, read};
+use slm_data::flow::{Calibrations, Flow, FlowSettings, FlowTeacher, LeafFacts};
 use slm_data::review::Reviews;
-use slm_data::synthesize::SynthesizedSplit;
+use slm_data::synthesize::{Filters, synthesize_into};
 use slm_data::teacher::ChatTeacher;
-use slm_data::{Entry, Sample, SeedLeaf, SplitSettings, SynthesisSettings};
+use slm_data::{SplitSettings, SynthesisSettings};
 use slm_taxonomy::Leaf;
 
-use super::import::{TEST_FILE, TRAIN_FILE};
-use super::synthesize::{LEAVES_FILE, LEDGER_FILE, VALIDATION_FILE, tell};
+use super::dataset::{DatasetWriter, LEDGER_FILE, card_leaves, describe, known_reviews, tell};
+use super::synthesize::card_settings;
 use crate::commands::Context;
+use crate::documents::Repositories;
 use crate::failure::Failure;
 use crate::recipe::Split;
 use crate::teacher::AnyTeacher;
@@ -24,8 +28,8 @@ use crate::workspace::{Input, Stage, hash_bytes, run_stage, write_atomically};
 
 /// How many rows each block let through.
 pub const FUNNEL_FILE: &str = "funnel.json";
-/// People's verdicts on rows, for all builds of the workspace.
-pub const REVIEWS_FILE: &str = "reviews.jsonl";
+/// What is known of judges, for all builds of the workspace.
+pub const CALIBRATIONS_FILE: &str = "calibrations.jsonl";
 
 /// What a run by flow is made from.
 pub struct FlowRun<'a> {
@@ -47,6 +51,60 @@ pub struct FlowRun<'a> {
     pub split: Split,
     /// Seeds everything that is drawn by chance.
     pub seed: u64,
+    /// What is dropped beside what the flow drops.
+    pub filters: Filters,
+    /// Judges whose verdicts are used though nobody has measured them.
+    pub uncalibrated: BTreeSet<String>,
+}
+
+/// The judges that nobody has measured with this teacher. What is known of the others is shown
+/// before their verdicts are used.
+///
+/// # Errors
+/// There are some, and neither the flow nor `allowed` lets their verdicts be used.
+pub fn check_judges(
+    context: &Context,
+    flow: &Flow,
+    teacher: &dyn ChatTeacher,
+    allowed: bool,
+) -> Result<BTreeSet<String>> {
+    let path = calibrations_path(context);
+    let known = Calibrations::read(&path)?;
+    let missing = known.missing(flow, teacher);
+    if !missing.is_empty() && !allowed {
+        let names: Vec<String> = missing.iter().map(|name| format!("`{name}`")).collect();
+        return Err(Failure::new(format!(
+            "nobody has measured how far {} of flow `{}` agrees with people when `{}` judges",
+            names.join(", "),
+            flow.metadata.name,
+            teacher.name()
+        ))
+        .hint("label a few dozen rows and run `slm data calibrate ROWS --flow FLOW` with this teacher, or take the verdicts as they are with `--uncalibrated`, which every report will name")
+        .into());
+    }
+    let mut uncalibrated = BTreeSet::new();
+    for (block, found) in known.of(flow, teacher) {
+        let judge = &block.name;
+        match found {
+            Some(found) => context.terminal.note(format!(
+                "judge `{judge}`: {}",
+                found.agreement.to_string().trim_end()
+            )),
+            None => {
+                context
+                    .terminal
+                    .warn(format!("judge `{judge}` is not calibrated: nobody has measured how far it agrees with people"));
+                uncalibrated.insert(judge.clone());
+            }
+        }
+    }
+    Ok(uncalibrated)
+}
+
+/// Where what is known of judges is kept.
+pub fn calibrations_path(context: &Context) -> PathBuf {
+    let datasets = context.workspace.root().join("datasets");
+    datasets.join(CALIBRATIONS_FILE)
 }
 
 /// Makes the rows in `artefact`.
@@ -54,22 +112,19 @@ pub struct FlowRun<'a> {
 /// # Errors
 /// The teacher fails, a block lets too little through, or the artefact cannot be written.
 pub fn synthesize(context: &Context, run: FlowRun<'_>, artefact: PathBuf) -> Result<()> {
-    let reviews_path = context.workspace.root().join("datasets").join(REVIEWS_FILE);
     let mut inputs: Vec<Input> = run
         .inputs
         .iter()
         .map(|path| Input::new("source", path))
         .collect();
-    let reviews = match reviews_path.exists() {
-        true => {
-            inputs.push(Input::new("reviews", &reviews_path));
-            Reviews::read(&reviews_path)?
-        }
-        false => Reviews::default(),
-    };
+    let reviews = known_reviews(context, &mut inputs)?;
+    let name = artefact
+        .file_name()
+        .map(|name| name.to_string_lossy().into_owned());
+    let name = name.unwrap_or_default();
     let stage = Stage {
         name: "flow",
-        version: 1,
+        version: 2,
         artefact,
         inputs,
         settings: json!({
@@ -82,11 +137,13 @@ pub fn synthesize(context: &Context, run: FlowRun<'_>, artefact: PathBuf) -> Res
             "chunks": chunks_hash(&run.facts),
             "split": run.split,
             "seed": run.seed,
+            "filters": run.filters,
+            "uncalibrated": run.uncalibrated,
         }),
         resumable: false,
     };
     run_stage(&context.terminal, &stage, |folder| {
-        work(context, run, &reviews, folder)
+        work(context, run, &name, &reviews, folder)
     })?;
     Ok(())
 }
@@ -101,10 +158,17 @@ fn chunks_hash(facts: &BTreeMap<String, LeafFacts>) -> String {
     hash_bytes(bounds.join("\n").as_bytes())
 }
 
-fn work(context: &Context, run: FlowRun<'_>, reviews: &Reviews, folder: &Path) -> Result<()> {
+fn work(
+    context: &Context,
+    run: FlowRun<'_>,
+    name: &str,
+    reviews: &Reviews,
+    folder: &Path,
+) -> Result<()> {
     let settings = FlowSettings {
         rounds: run.rounds,
         held_out_share: run.split.test + run.split.validation,
+        uncalibrated: run.uncalibrated.clone(),
     };
     let teacher = FlowTeacher::new(run.flow, run.teacher, run.facts, settings);
     let seeds: Vec<SeedLeaf> = run.leaves.iter().map(SeedLeaf::from).collect();
@@ -116,8 +180,11 @@ fn work(context: &Context, run: FlowRun<'_>, reviews: &Reviews, folder: &Path) -
             test: run.split.test,
             seed: run.seed,
         },
+        filters: run.filters,
     };
-    let made = slm_data::synthesize_split(&teacher, &seeds, &settings);
+    let rows = run.rows_per_leaf * seeds.len();
+    let mut writer = DatasetWriter::create(context, folder, reviews, rows)?;
+    let made = synthesize_into(&teacher, &seeds, &settings, &mut writer);
     let funnel = teacher.funnel();
     context.terminal.note(format!("{funnel}").trim_end());
     let account = run.teacher.account();
@@ -126,73 +193,44 @@ fn work(context: &Context, run: FlowRun<'_>, reviews: &Reviews, folder: &Path) -
     }
     let text = serde_json::to_string_pretty(&funnel)?;
     write_atomically(&folder.join(FUNNEL_FILE), text.as_bytes())?;
-    let made = match made {
-        Ok(made) => made,
+    let summary = match made {
+        Ok(summary) => summary,
         Err(error) => {
-            let lost = teacher.lost();
-            if !lost.is_empty() {
-                let ledger = folder.join(LEDGER_FILE);
-                slm_data::write_ledger(&ledger, &lost)?;
+            if writer.finish_ledger()? > 0 {
                 context.terminal.note(format!(
                     "the rows that were dropped are in `{}`",
-                    ledger.display()
+                    folder.join(LEDGER_FILE).display()
                 ));
             }
             return Err(error.into());
         }
     };
-    tell(context, run.teacher.name(), &made);
-    let made = reviewed(context, made, reviews);
-    write(folder, run.leaves, made)
-}
-
-/// Applies people's verdicts, and notes them in the ledger.
-fn reviewed(context: &Context, mut made: SynthesizedSplit, reviews: &Reviews) -> SynthesizedSplit {
-    let mut rejected: BTreeMap<String, Entry> = BTreeMap::new();
-    for rows in [&mut made.train, &mut made.validation, &mut made.test] {
-        let (kept, dropped) = reviews.apply(std::mem::take(rows));
-        *rows = kept;
-        rejected.extend(dropped.into_iter().map(|entry| (entry.id.clone(), entry)));
-    }
-    for entry in &mut made.ledger {
-        if let Some(verdict) = rejected.remove(&entry.id) {
-            *entry = verdict;
-        }
-    }
-    if !reviews.is_empty() {
-        context
-            .terminal
-            .note(format!("review: {} verdicts known", reviews.len()));
-    }
-    made
-}
-
-fn write(folder: &Path, leaves: &[Leaf], made: SynthesizedSplit) -> Result<()> {
-    let bare = |mut sample: Sample| {
-        sample.metadata.remove(TRACE);
-        sample
+    let figures = writer.finish()?;
+    tell(context, run.teacher.name(), &summary, &figures);
+    let not_measured =
+        |judge: &String| format!("nobody measured how far the judge `{judge}` agrees with people");
+    let card = Card {
+        name: name.to_owned(),
+        teacher: run.teacher.name().to_owned(),
+        flow: Some((run.flow.metadata.name.clone(), run.flow.hash.clone())),
+        settings: card_settings(&settings),
+        leaves: card_leaves(run.leaves),
+        warnings: run.uncalibrated.iter().map(not_measured).collect(),
+        shortfalls: &summary.shortfalls,
     };
-    let parts = [
-        (TRAIN_FILE, made.train),
-        (VALIDATION_FILE, made.validation),
-        (TEST_FILE, made.test),
-    ];
-    for (file, rows) in parts {
-        let rows: Vec<Sample> = rows.into_iter().map(bare).collect();
-        slm_data::write_all(&folder.join(file), &rows)?;
-    }
-    slm_data::write_ledger(&folder.join(LEDGER_FILE), &made.ledger)?;
-    let text = serde_json::to_string_pretty(leaves)?;
-    write_atomically(&folder.join(LEAVES_FILE), text.as_bytes())
+    describe(folder, run.leaves, &card, &figures)
 }
 
-/// The pieces of the documents of each leaf, by its name, with the files that they are in.
+/// The pieces of the documents of each leaf, by its name, with the files of this machine that
+/// they are in. Repositories are looked into only where `flow` needs documents.
 ///
 /// # Errors
 /// A document cannot be read, or it is not clear which leaf it belongs to.
 pub fn facts(
+    flow: &Flow,
     leaves: &[Leaf],
     documents: &[PathBuf],
+    repositories: &mut Repositories,
     chunk_tokens: usize,
     count: &dyn Fn(&str) -> usize,
 ) -> Result<(BTreeMap<String, LeafFacts>, Vec<PathBuf>)> {
@@ -205,19 +243,34 @@ pub fn facts(
         max_tokens: chunk_tokens,
         min_tokens: chunk_tokens / 5,
     };
+    let required = &flow.metadata.dataset_requirements.required_columns;
+    let needs_documents = required.iter().any(|column| column == "document");
     let (mut facts, mut files) = (BTreeMap::new(), Vec::new());
     for leaf in leaves {
         let mut paths = documents.to_vec();
-        if let Some(slm_taxonomy::Document::Local { path, .. }) = &leaf.document {
-            paths.push(leaf.file.parent().unwrap_or(Path::new(".")).join(path));
+        let mut found: Vec<Document> = Vec::new();
+        match &leaf.document {
+            Some(slm_taxonomy::Document::Local { path, .. }) => {
+                paths.push(leaf.file.parent().unwrap_or(Path::new(".")).join(path));
+            }
+            Some(slm_taxonomy::Document::Repository {
+                repo,
+                commit,
+                patterns,
+            }) if needs_documents && documents.is_empty() => {
+                found = repositories.documents(&leaf.name, repo, commit, patterns)?;
+            }
+            _ => {}
         }
-        let mut chunks = Vec::new();
         for path in paths {
-            let document = slm_data::document::read(&path)?;
-            chunks.extend(slm_data::document::chunks(&document, &settings, count)?);
+            found.push(read(&path)?);
             files.push(path);
         }
-        facts.insert(leaf.name.clone(), LeafFacts::new(leaf, chunks));
+        let mut pieces = Vec::new();
+        for document in &found {
+            pieces.extend(chunks(document, &settings, count)?);
+        }
+        facts.insert(leaf.name.clone(), LeafFacts::new(leaf, pieces));
     }
     Ok((facts, files))
 }

@@ -8,7 +8,7 @@ use anyhow::Result;
 use serde_json::json;
 use slm_data::Sample;
 
-use super::synthesize::VALIDATION_FILE;
+use super::dataset::VALIDATION_FILE;
 use crate::commands::Context;
 use crate::failure::Failure;
 use crate::recipe::Import;

@@ -4,6 +4,7 @@
 //! Knows which artefact lies where; does not know how the work is done.
 
 pub mod create;
+pub mod dataset;
 pub mod evaluate;
 pub mod flow;
 pub mod import;

@@ -3,26 +3,20 @@
 //!
 //! Does not know how rows are made; that is slm-data's.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::Result;
 use serde_json::json;
-use slm_data::synthesize::SynthesizedSplit;
+use slm_data::card::Card;
+use slm_data::synthesize::synthesize_into;
 use slm_data::{GrammarTeacher, SeedLeaf, SplitSettings, SynthesisSettings, Teacher};
 use slm_taxonomy::{Leaf, Options};
 
-use super::import::{TEST_FILE, TRAIN_FILE};
+use super::dataset::{DatasetWriter, card_leaves, describe, known_reviews, tell};
 use crate::commands::Context;
 use crate::failure::Failure;
 use crate::recipe::{Split, Synthesize};
 use crate::workspace::{Input, Stage, run_stage};
-
-/// Rows to choose checkpoints by.
-pub const VALIDATION_FILE: &str = "validation.jsonl";
-/// The leaves as they were when the rows were made; evaluation reads their schemas.
-pub const LEAVES_FILE: &str = "leaves.json";
-/// The fate of every row.
-pub const LEDGER_FILE: &str = "ledger.jsonl";
 
 /// The leaves below `paths`, all of them sound.
 ///
@@ -58,20 +52,27 @@ pub fn synthesize(
 ) -> Result<()> {
     let leaves = check_taxonomy(context, paths)?;
     check_names(&leaves, settings)?;
+    let mut inputs: Vec<Input> = paths
+        .iter()
+        .map(|path| Input::new("taxonomy", path))
+        .collect();
+    let reviews = known_reviews(context, &mut inputs)?;
+    let name = artefact
+        .file_name()
+        .map(|name| name.to_string_lossy().into_owned());
     let stage = Stage {
         name: "synthesize",
         version: 2,
         artefact,
-        inputs: paths
-            .iter()
-            .map(|path| Input::new("taxonomy", path))
-            .collect(),
+        inputs,
         settings: json!({"synthesize": settings, "split": split, "seed": seed}),
         resumable: false,
     };
     run_stage(&context.terminal, &stage, |folder| {
         let teacher = GrammarTeacher::default();
         let seeds: Vec<SeedLeaf> = leaves.iter().map(SeedLeaf::from).collect();
+        let rows = settings.rows_per_leaf * seeds.len();
+        let mut writer = DatasetWriter::create(context, folder, &reviews, rows)?;
         let settings = SynthesisSettings {
             rows_per_leaf: settings.rows_per_leaf,
             rows_of: settings.rows_of.clone(),
@@ -80,10 +81,22 @@ pub fn synthesize(
                 test: split.test,
                 seed,
             },
+            filters: settings.filters(),
         };
-        let made = slm_data::synthesize_split(&teacher, &seeds, &settings)?;
-        tell(context, teacher.name(), &made);
-        write(folder, &leaves, &made)
+        let made = synthesize_into(&teacher, &seeds, &settings, &mut writer);
+        // A disk that is full is told by the writer, not by whom it kept waiting.
+        let figures = writer.finish()?;
+        let summary = made?;
+        tell(context, teacher.name(), &summary, &figures);
+        let card = Card {
+            name: name.unwrap_or_default(),
+            teacher: teacher.name().to_owned(),
+            settings: card_settings(&settings),
+            leaves: card_leaves(&leaves),
+            shortfalls: &summary.shortfalls,
+            ..Card::default()
+        };
+        describe(folder, &leaves, &card, &figures)
     })?;
     Ok(())
 }
@@ -109,30 +122,24 @@ fn check_names(leaves: &[Leaf], settings: &Synthesize) -> Result<()> {
     Ok(())
 }
 
-/// Says what came out, and whether anything leaked.
-pub fn tell(context: &Context, teacher: &str, made: &SynthesizedSplit) {
-    let terminal = &context.terminal;
-    for shortfall in &made.shortfalls {
-        terminal.warn(shortfall.to_string());
-    }
-    terminal.note(format!(
-        "synthesize: teacher `{teacher}`: {} rows to learn from, {} for validation, {} for the test",
-        made.train.len(),
-        made.validation.len(),
-        made.test.len(),
-    ));
-    let leaks = slm_data::leakage(&made.train, &made.test);
-    terminal.note(format!(
-        "split: {} seed families in both training and test, {} near-duplicates",
-        leaks.shared_families, leaks.near_duplicates
-    ));
-}
-
-fn write(folder: &Path, leaves: &[Leaf], made: &SynthesizedSplit) -> Result<()> {
-    slm_data::write_all(&folder.join(TRAIN_FILE), &made.train)?;
-    slm_data::write_all(&folder.join(VALIDATION_FILE), &made.validation)?;
-    slm_data::write_all(&folder.join(TEST_FILE), &made.test)?;
-    slm_data::write_ledger(&folder.join(LEDGER_FILE), &made.ledger)?;
-    let text = serde_json::to_string_pretty(leaves)?;
-    crate::workspace::write_atomically(&folder.join(LEAVES_FILE), text.as_bytes())
+/// The settings that a card shows.
+pub fn card_settings(settings: &SynthesisSettings) -> Vec<(String, String)> {
+    let shown = [
+        ("rows per leaf", settings.rows_per_leaf.to_string()),
+        ("test", settings.split.test.to_string()),
+        ("validation", settings.split.validation.to_string()),
+        ("seed", settings.split.seed.to_string()),
+        (
+            "near-duplicates dropped from",
+            settings.filters.near_duplicates.map_or_else(
+                || "equal rows only".to_owned(),
+                |similarity| similarity.to_string(),
+            ),
+        ),
+        (
+            "rows with personal data dropped",
+            settings.filters.personal_data.to_string(),
+        ),
+    ];
+    shown.map(|(key, value)| (key.to_owned(), value)).to_vec()
 }

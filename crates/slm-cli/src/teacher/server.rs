@@ -4,7 +4,7 @@
 
 use anyhow::Result;
 use serde_json::json;
-use slm_data::teacher::{AskFault, ChatAnswer, ChatRequest, ChatTeacher};
+use slm_data::teacher::{AskFault, ChatAnswer, ChatRequest, ChatTeacher, Gate};
 
 use super::budget::{Budget, Limits, Spent, Tokens};
 use crate::frontier::{Client, Drawing, Purpose, Request};
@@ -21,6 +21,8 @@ pub struct Server {
     model: String,
     client: Client,
     concurrency: usize,
+    /// Lets `concurrency` requests be under way.
+    gate: Gate,
     schemas: bool,
     budget: Budget,
 }
@@ -40,6 +42,7 @@ impl Server {
             model: endpoint.model.clone(),
             client: Client::new(endpoint, TEACHER)?,
             concurrency,
+            gate: Gate::new(concurrency),
             schemas,
             budget: Budget::new(limits),
         })
@@ -92,11 +95,19 @@ impl ChatTeacher for Server {
         )
     }
 
+    /// Half as many again as may be under way: while some keep their answers on the disk,
+    /// others are ready to ask.
     fn concurrency(&self) -> usize {
-        self.concurrency
+        self.concurrency + self.concurrency.div_ceil(2)
     }
 
     fn ask(&self, request: &ChatRequest) -> Result<ChatAnswer, AskFault> {
+        self.gate.pass(|| self.ask_now(request))
+    }
+}
+
+impl Server {
+    fn ask_now(&self, request: &ChatRequest) -> Result<ChatAnswer, AskFault> {
         let most = Tokens {
             input: at_most_tokens(request),
             output: u64::from(request.max_tokens),

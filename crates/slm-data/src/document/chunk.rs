@@ -4,7 +4,7 @@
 //! Does not know what a token is: the caller counts.
 
 use super::parts::{Part, PartKind, parts};
-use super::{Document, sentences};
+use super::{Document, Origin, sentences};
 use crate::error::{DataError, Result};
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
@@ -32,6 +32,9 @@ impl Default for ChunkSettings {
 pub struct Chunk {
     /// The document, as [`Document::source`].
     pub source: String,
+    /// As [`Document::origin`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<Origin>,
     /// The document's SHA-256.
     pub sha256: String,
     /// The place among the document's chunks, from 0.
@@ -183,6 +186,7 @@ impl Cutter<'_> {
         let (first_line, last_line) = (line(range.start), line(range.end));
         self.done.push(Chunk {
             source: self.document.source.clone(),
+            origin: self.document.origin.clone(),
             sha256: self.document.sha256.clone(),
             index: self.done.len(),
             headings: std::mem::take(&mut self.above),

@@ -14,6 +14,7 @@ pub use sentences::sentences;
 
 use crate::error::{DataError, Place, Result};
 use crate::sample::hex;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::path::Path;
 
@@ -52,11 +53,24 @@ impl Kind {
     }
 }
 
+/// The place of a document in a git repository.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Origin {
+    /// The repository's address.
+    pub repo: String,
+    /// The commit.
+    pub commit: String,
+    /// The path within it.
+    pub path: String,
+}
+
 /// A document's text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Document {
-    /// Where it came from, as the user named it.
+    /// Where it came from, as the user named it; `REPO@COMMIT:PATH` for one from a repository.
     pub source: String,
+    /// Where it came from, if that is a repository.
+    pub origin: Option<Origin>,
     /// SHA-256 of its bytes, in hexadecimal.
     pub sha256: String,
     /// How it was written.
@@ -80,6 +94,19 @@ pub fn read(path: &Path) -> Result<Document> {
     check_size(path, about.len())?;
     let bytes = std::fs::read(path).map_err(|e| DataError::io(path, "read", e))?;
     from_bytes(path, bytes)
+}
+
+/// Reads a document from the bytes that a repository has at a commit.
+///
+/// # Errors
+/// As [`read`].
+pub fn from_repository(origin: Origin, bytes: Vec<u8>) -> Result<Document> {
+    let Origin { repo, commit, path } = &origin;
+    let source = format!("{repo}@{commit}:{path}");
+    Ok(Document {
+        origin: Some(origin),
+        ..from_bytes(Path::new(&source), bytes)?
+    })
 }
 
 /// Reads a document from bytes; `path` names it and tells its kind.
@@ -116,6 +143,7 @@ pub fn from_bytes(path: &Path, bytes: Vec<u8>) -> Result<Document> {
     let source = path.display().to_string();
     Ok(Document {
         source,
+        origin: None,
         sha256,
         kind,
         text,
@@ -235,6 +263,7 @@ mod tests {
     fn pages_are_found() {
         let document = Document {
             source: "d".into(),
+            origin: None,
             sha256: String::new(),
             kind: Kind::Pdf,
             text: "one\ntwo\nthree".into(),

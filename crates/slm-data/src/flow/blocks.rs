@@ -2,6 +2,7 @@
 //!
 //! Does not know order among rows: what looks at several, `deduplicate`, is the engine's.
 
+use super::parallel::all_at_once;
 use super::perturb::variant;
 use super::prompt::PromptMessage;
 use super::row::{Call, Judgment, Row};
@@ -9,8 +10,9 @@ use super::spec::*;
 use crate::hash::fnv1a;
 use crate::scan::scan;
 use crate::synthesize::answer::AnswerChecker;
-use crate::teacher::{AskFault, ChatAnswer, ChatRequest, ChatTeacher, address};
+use crate::teacher::{AskFault, ChatAnswer, ChatRequest, ChatTeacher, Gate, address};
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 
 /// Why rows are dropped, in words that repeat.
 pub mod reasons {
@@ -57,6 +59,10 @@ pub(super) struct Bench<'a> {
     /// The shape of `{question, answer}` for this leaf.
     pub leaf_schema: Value,
     pub seed: u64,
+    /// Judges that nobody has measured.
+    pub uncalibrated: &'a BTreeSet<String>,
+    /// Lets only so many ask at once.
+    pub gate: &'a Gate,
 }
 
 impl Bench<'_> {
@@ -114,7 +120,7 @@ impl Bench<'_> {
             key: address(self.teacher, request),
             settings: json!({"max_tokens": request.max_tokens, "temperature": request.temperature, "seed": request.seed}),
         });
-        self.teacher.ask(request)
+        self.gate.pass(|| self.teacher.ask(request))
     }
 
     fn generate(
@@ -132,22 +138,20 @@ impl Bench<'_> {
             Response::Schema(schema) => Some(schema.clone()),
             Response::Leaf => Some(self.leaf_schema.clone()),
         };
-        let mut made = Vec::new();
-        for attempt in 0..generate.n {
+        let answer = |attempt: u32| {
             let mut child = row.clone();
             if generate.n > 1 {
                 child.id = format!("{}.{attempt}", row.id);
             }
             let seed = self.number(block, &row, attempt);
             let request = self.request(&generate.asking, messages.clone(), seed, schema.clone());
-            let passed = match self.ask(block, &generate.prompt.hash, &request, &mut child) {
-                Ok(answer) => answered(block, child, answer),
-                Err(AskFault::Refused(why)) => dropped(child, reasons::REFUSED, why),
-                Err(stopped) => return Err(stopped),
-            };
-            made.push(passed);
-        }
-        Ok(made)
+            match self.ask(block, &generate.prompt.hash, &request, &mut child) {
+                Ok(answer) => Ok(answered(block, child, answer)),
+                Err(AskFault::Refused(why)) => Ok(dropped(child, reasons::REFUSED, why)),
+                Err(stopped) => Err(stopped),
+            }
+        };
+        all_at_once((0..generate.n).collect(), answer)
     }
 
     fn judge(&self, block: &Block, judge: &Judge, mut row: Row) -> Result<Passed, AskFault> {
@@ -166,6 +170,7 @@ impl Bench<'_> {
             block: block.name.clone(),
             text: text.clone(),
             verdict: verdict.clone(),
+            uncalibrated: self.uncalibrated.contains(&block.name),
         });
         let Some(verdict) = verdict else {
             return Ok(dropped(row, reasons::NO_VERDICT, start_of(&text)));
@@ -214,10 +219,22 @@ impl Bench<'_> {
         let output = || block.outputs[0].clone();
         match transform {
             Transform::Copy => {
+                // All are read before one is written, so that columns can change places.
+                let values = inputs(block, &row);
                 for (from, to) in block.inputs.iter().zip(&block.outputs) {
-                    let value = row.columns.get(from).cloned().unwrap_or_default();
+                    let value = values.get(from).cloned().unwrap_or_default();
                     row.columns.insert(to.clone(), value);
                 }
+            }
+            Transform::Flatten => {
+                let part = |column: &String| {
+                    let value = row.columns.get(column).cloned().unwrap_or_default();
+                    let name = Value::from(column.as_str());
+                    let names = block.outputs.iter().cloned();
+                    names.zip([value, name]).collect()
+                };
+                let parts = block.inputs.iter().map(part).collect();
+                return children(row, parts);
             }
             Transform::Concat { separator } => {
                 let texts: Vec<String> =
@@ -347,8 +364,8 @@ fn parse(block: &Block, parse: &Parse, row: Row) -> Vec<Passed> {
         parse_json(&text, &block.outputs)
     } else if let Some(pattern) = &parse.parsing_pattern {
         // It compiled when the flow was checked.
-        super::read::pattern(pattern)
-            .map(|pattern| parse_pattern(&text, &pattern))
+        super::pattern::Pattern::new(pattern)
+            .map(|pattern| parse_pattern(&text, &pattern, &parse.parser_cleanup_tags))
             .unwrap_or_default()
     } else {
         parse_tags(&text, parse)
@@ -393,11 +410,15 @@ fn parse_json(text: &str, columns: &[String]) -> Vec<Vec<Value>> {
     items.into_iter().filter_map(values).collect()
 }
 
-fn parse_pattern(text: &str, pattern: &regex::Regex) -> Vec<Vec<Value>> {
-    let group = |group: Option<regex::Match<'_>>| group.map_or("", |g| g.as_str()).trim().into();
-    pattern
-        .captures_iter(text)
-        .map(|found| found.iter().skip(1).map(group).collect())
+fn parse_pattern(text: &str, pattern: &super::pattern::Pattern, cut: &[String]) -> Vec<Vec<Value>> {
+    let clean = |found: &str| {
+        let cleaned = cut
+            .iter()
+            .fold(found.to_owned(), |text, tag| text.replace(tag, ""));
+        cleaned.trim().into()
+    };
+    let rows = pattern.find_all(text).into_iter();
+    rows.map(|groups| groups.into_iter().map(clean).collect())
         .collect()
 }
 

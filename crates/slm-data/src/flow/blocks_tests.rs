@@ -50,6 +50,7 @@ fn the_last_verdict_counts_and_others_are_none() {
         verdict_pattern: regex::Regex::new(r"(?i)verdict: (\w+)").unwrap(),
         accept: verdicts.clone(),
         verdicts,
+        uncalibrated: false,
     };
     let words = judge(vec!["YES".into(), "NO".into()]);
     assert_eq!(

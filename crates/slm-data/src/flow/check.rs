@@ -199,6 +199,10 @@ impl<'a> Checker<'a> {
                 "no input column and an output column at least",
                 inputs == 0 && outputs > 0,
             ),
+            Step::Transform(Transform::Flatten) => (
+                "an input column at least, and two output columns: value and name",
+                inputs > 0 && outputs == 2,
+            ),
             Step::Transform(Transform::Template { .. } | Transform::Concat { .. }) => {
                 ("one output column", outputs == 1)
             }
@@ -326,9 +330,9 @@ impl<'a> Checker<'a> {
                 "name the mark before the text, such as `[QUESTION]`",
             );
         } else if let Some(text) = &parse.parsing_pattern {
-            match super::read::pattern(text) {
+            match super::pattern::Pattern::new(text) {
                 Err((message, hint)) => self.fault(&block.name, &message, &hint),
-                Ok(pattern) if pattern.captures_len() != block.outputs.len() + 1 => {
+                Ok(pattern) if pattern.groups() != block.outputs.len() => {
                     self.fault(
                         &block.name,
                         "`parsing_pattern` has not one group for each output column",

@@ -52,6 +52,9 @@ impl BlockCount {
 pub struct Funnel {
     /// One for each block, and last that of the leaf's own check.
     pub blocks: Vec<BlockCount>,
+    /// Judges whose agreement with people nobody has measured.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub uncalibrated: Vec<String>,
 }
 
 impl Funnel {
@@ -68,6 +71,7 @@ impl Funnel {
         });
         Self {
             blocks: blocks.collect(),
+            uncalibrated: Vec::new(),
         }
     }
 
@@ -189,6 +193,9 @@ impl fmt::Display for Funnel {
                 writeln!(f, "{:<width$}   {count} x {reason}", "")?;
             }
         }
-        Ok(())
+        match self.uncalibrated.is_empty() {
+            true => Ok(()),
+            false => writeln!(f, "not calibrated: {}", self.uncalibrated.join(", ")),
+        }
     }
 }

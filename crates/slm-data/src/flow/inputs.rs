@@ -253,6 +253,8 @@ impl Inputs<'_> {
         put("output_schema", output_words(&self.leaf.output));
         put("seed_question", pair.question.clone());
         put("seed_answer", pair.answer.clone());
+        // As InstructLab's prompts call it.
+        put("seed_response", pair.answer.clone());
         put("seed_context", seed.context.clone().unwrap_or_default());
         put("icl_document", seed.context.clone().unwrap_or_default());
         for n in 0..3 {

@@ -9,7 +9,9 @@ mod check;
 mod estimate;
 mod funnel;
 mod inputs;
+mod instructlab;
 mod parallel;
+mod pattern;
 mod perturb;
 mod prompt;
 mod read;
@@ -22,7 +24,7 @@ mod teacher;
 mod tests;
 
 pub use blocks::reasons;
-pub use calibrate::{Labelled, calibrate};
+pub use calibrate::{Calibration, Calibrations, Labelled, calibrate};
 pub use estimate::{Estimate, Prices, estimate};
 pub use funnel::{BlockCount, Funnel};
 pub use inputs::LeafFacts;

@@ -1,5 +1,7 @@
 //! Work done by many threads, its results taken in order.
 //!
+//! Threads are cheap beside what they wait for; how many may ask at once is the gate's.
+//!
 //! Does not know what the work is.
 
 use std::collections::BTreeMap;
@@ -63,6 +65,30 @@ pub(super) fn in_order<T: Send, R: Send, E: Send>(
     })
 }
 
+/// Works on all items at the same time; the results in the order of the items, or the error of
+/// the first that has one.
+pub(super) fn all_at_once<T: Send, R: Send, E: Send>(
+    items: Vec<T>,
+    work: impl Fn(T) -> Result<R, E> + Sync,
+) -> Result<Vec<R>, E> {
+    let mut items = items.into_iter();
+    let Some(first) = items.next() else {
+        return Ok(Vec::new());
+    };
+    let work = &work;
+    std::thread::scope(|scope| {
+        let others: Vec<_> = items.map(|item| scope.spawn(move || work(item))).collect();
+        let mut results = vec![work(first)];
+        for other in others {
+            match other.join() {
+                Ok(result) => results.push(result),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        }
+        results.into_iter().collect()
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -81,6 +107,17 @@ mod tests {
         })
         .unwrap();
         assert_eq!(got, (0..40).map(|n| n * 2).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn all_are_worked_on_at_the_same_time() {
+        let together = std::sync::Barrier::new(5);
+        let work = |n: u32| {
+            together.wait();
+            if n < 3 { Ok(n) } else { Err(n) }
+        };
+        assert_eq!(all_at_once((0..5).collect(), work), Err(3));
+        assert_eq!(all_at_once(vec![2, 1], Ok::<i32, ()>), Ok(vec![2, 1]));
     }
 
     #[test]

@@ -3,6 +3,8 @@
 //! Does not know whether blocks fit together; that is `check`'s.
 
 use super::check::check;
+use super::instructlab;
+use super::pattern::pattern;
 use super::prompt::{Prompt, PromptMessage};
 use super::spec::*;
 use crate::error::{DataError, Place, Result};
@@ -45,7 +47,7 @@ pub fn read_flow(path: &Path) -> Result<Flow> {
 /// # Errors
 /// As [`read_flow`].
 pub fn parse_flow(path: &Path, text: &str) -> Result<Flow> {
-    let file: File = serde_yaml::from_str(text).map_err(|error| {
+    let fault = |error: serde_yaml::Error| {
         let place = error.location().map_or(Place::file(path), |at| {
             Place::at(path, at.line(), at.column())
         });
@@ -60,13 +62,19 @@ pub fn parse_flow(path: &Path, text: &str) -> Result<Flow> {
             format!("not a flow: {message}"),
             "a flow has `metadata` and `blocks`; compare with `slm data flows --show knowledge`",
         )
-    })?;
+    };
     let mut reader = Reader {
         path,
         text,
         digest: Sha256::new_with_prefix(text),
         faults: Vec::new(),
     };
+    let document: Yaml = serde_yaml::from_str(text).map_err(fault)?;
+    if instructlab::is_pipeline(&document) {
+        return reader.pipeline(document);
+    }
+    // From the text, not from the value: its faults have places.
+    let file: File = serde_yaml::from_str(text).map_err(fault)?;
     let mut blocks = Vec::new();
     for (n, raw) in file.blocks.into_iter().enumerate() {
         match reader.block(raw) {
@@ -77,22 +85,7 @@ pub fn parse_flow(path: &Path, text: &str) -> Result<Flow> {
             }
         }
     }
-    // Blocks that cannot be read would make others look wrong.
-    if reader.faults.is_empty() {
-        for fault in check(&file.metadata, &blocks) {
-            reader.fault(&fault.block, &fault.message, &fault.hint);
-        }
-    }
-    match reader.faults.is_empty() {
-        true => Ok(Flow {
-            metadata: file.metadata,
-            blocks,
-            hash: hex(&reader.digest.finalize()),
-        }),
-        false => Err(DataError::Several {
-            faults: reader.faults,
-        }),
-    }
+    reader.finish(file.metadata, blocks)
 }
 
 fn read_text(path: &Path) -> Result<String> {
@@ -107,6 +100,22 @@ fn read_text(path: &Path) -> Result<String> {
     std::fs::read_to_string(path).map_err(|e| DataError::io(path, "read", e))
 }
 
+/// The text of a prompt file that lies beside a flow; it shapes the flow's hash.
+fn beside(
+    flow: &Path,
+    name: &str,
+    digest: &mut Sha256,
+) -> std::result::Result<String, (String, String)> {
+    let path = flow.parent().unwrap_or(Path::new(".")).join(name);
+    let text = read_text(&path).map_err(|e| {
+        let told = e.to_string();
+        let message = format!("its prompt: {}", told.lines().next().unwrap_or_default());
+        (message, e.hint().to_owned())
+    })?;
+    digest.update(&text);
+    Ok(text)
+}
+
 type Fault = (Option<String>, String, String);
 
 struct Reader<'a> {
@@ -117,11 +126,51 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
+    /// The flow, unless there were faults.
+    fn finish(mut self, metadata: Metadata, blocks: Vec<Block>) -> Result<Flow> {
+        // Blocks that cannot be read would make others look wrong.
+        if self.faults.is_empty() {
+            for fault in check(&metadata, &blocks) {
+                self.fault(&fault.block, &fault.message, &fault.hint);
+            }
+        }
+        match self.faults.is_empty() {
+            true => Ok(Flow {
+                metadata,
+                blocks,
+                hash: hex(&self.digest.finalize()),
+            }),
+            false => Err(DataError::Several {
+                faults: self.faults,
+            }),
+        }
+    }
+
+    /// A pipeline as InstructLab writes them.
+    fn pipeline(mut self, document: Yaml) -> Result<Flow> {
+        let path = self.path;
+        let digest = &mut self.digest;
+        let mut load = |name: &str| beside(path, name, digest);
+        match instructlab::translate(path, document, &mut load) {
+            Ok((metadata, blocks)) => self.finish(metadata, blocks),
+            Err(faults) => {
+                for (block, message, hint) in faults {
+                    self.fault(&block, &message, &hint);
+                }
+                self.finish(Metadata::default(), Vec::new())
+            }
+        }
+    }
+
     /// Notes a fault at the line where the block is named.
     fn fault(&mut self, block: &str, message: &str, hint: &str) {
+        let key = match self.text.contains("block_name:") {
+            true => "block_name:",
+            false => "name:",
+        };
         let named = |line: &str| {
             let value = line
-                .split_once("block_name:")
+                .split_once(key)
                 .map(|(_, rest)| rest.split([',', '}', '#']).next().unwrap_or(rest));
             value.is_some_and(|value| value.trim().trim_matches(['"', '\'']) == block)
         };
@@ -225,6 +274,8 @@ impl Reader<'_> {
             verdict_pattern: String,
             verdicts: Vec<Value>,
             accept: Vec<Value>,
+            #[serde(default)]
+            uncalibrated: bool,
             #[serde(default = "default_max")]
             max_tokens: u32,
             #[serde(default)]
@@ -243,6 +294,7 @@ impl Reader<'_> {
             verdict_pattern,
             accept: raw.accept,
             verdicts: raw.verdicts,
+            uncalibrated: raw.uncalibrated,
         })
     }
 
@@ -254,17 +306,7 @@ impl Reader<'_> {
         let given = match (rest.remove("prompt"), rest.remove("prompt_config_path")) {
             (Some(messages), None) => messages,
             (None, Some(Yaml::String(name))) => {
-                let path = self.path.parent().unwrap_or(Path::new(".")).join(&name);
-                let text = read_text(&path).map_err(|e| {
-                    (
-                        format!(
-                            "its prompt: {}",
-                            e.to_string().lines().next().unwrap_or_default()
-                        ),
-                        e.hint().to_owned(),
-                    )
-                })?;
-                self.digest.update(&text);
+                let text = beside(self.path, &name, &mut self.digest)?;
                 serde_yaml::from_str(&text)
                     .map_err(|e| (format!("its prompt `{name}` is no YAML: {e}"), mend()))?
             }
@@ -307,22 +349,9 @@ fn to_json(value: Yaml) -> std::result::Result<Value, (String, String)> {
     })
 }
 
-/// A regular expression, bounded in size; matching takes time linear in the text.
-pub(super) fn pattern(text: &str) -> std::result::Result<regex::Regex, (String, String)> {
-    regex::RegexBuilder::new(text)
-        .size_limit(1 << 20)
-        .build()
-        .map_err(|e| {
-            (
-                format!("`{text}` is no regular expression: {e}"),
-                "see https://docs.rs/regex for the syntax; look-around is not known".into(),
-            )
-        })
-}
-
 fn transform(mut rest: Mapping) -> std::result::Result<Transform, (String, String)> {
-    const KINDS: [&str; 7] = [
-        "copy", "concat", "set", "template", "explode", "perturb", "map",
+    const KINDS: [&str; 8] = [
+        "copy", "concat", "set", "template", "explode", "flatten", "perturb", "map",
     ];
     let kind = match rest.remove("operation") {
         Some(Yaml::String(kind)) => kind,
@@ -364,6 +393,7 @@ fn transform(mut rest: Mapping) -> std::result::Result<Transform, (String, Strin
     }
     match kind.as_str() {
         "copy" => settings::<Nothing>(rest).map(|_| Transform::Copy),
+        "flatten" => settings::<Nothing>(rest).map(|_| Transform::Flatten),
         "explode" => settings::<Nothing>(rest).map(|_| Transform::Explode),
         "concat" => settings::<Concat>(rest).map(|c| Transform::Concat {
             separator: c.separator,

@@ -77,4 +77,7 @@ pub struct Judgment {
     pub text: String,
     /// What was read from them; none when they cannot be parsed.
     pub verdict: Option<Value>,
+    /// Whether nobody measured how far it agrees with people.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub uncalibrated: bool,
 }

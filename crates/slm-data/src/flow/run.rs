@@ -5,7 +5,7 @@
 
 use super::blocks::{Bench, Passed, reasons};
 use super::funnel::Funnel;
-use super::parallel::in_order;
+use super::parallel::{all_at_once, in_order};
 use super::row::Row;
 use super::spec::{Block, Deduplicate, Flow, Step};
 use crate::error::{DataError, Result};
@@ -192,10 +192,19 @@ fn through(
     for n in range {
         let block = &flow.blocks[n];
         let came = rows.len();
-        let mut passed = Vec::new();
-        for row in rows {
-            passed.extend(bench.run(block, row)?);
-        }
+        let mut passed: Vec<Passed> = match block.step {
+            Step::Generate(_) | Step::Judge(_) => all_at_once(rows, |row| bench.run(block, row))?
+                .into_iter()
+                .flatten()
+                .collect(),
+            _ => {
+                let mut passed = Vec::new();
+                for row in rows {
+                    passed.extend(bench.run(block, row)?);
+                }
+                passed
+            }
+        };
         if let Step::Sample(sampling) = &block.step {
             passed = at_most(passed, sampling.rows.unwrap_or(usize::MAX));
         }

@@ -194,7 +194,7 @@ pub enum Response {
 }
 
 /// Settings of `parse`; one of the three ways.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Parse {
     /// Marks before each output column.
@@ -203,9 +203,12 @@ pub struct Parse {
     /// Marks behind each output column; an empty one is the next start mark or the end.
     #[serde(default)]
     pub end_tags: Vec<String>,
-    /// A regular expression with one group for each output column.
+    /// A regular expression with one group for each output column; it may end in a look-ahead.
     #[serde(default)]
     pub parsing_pattern: Option<String>,
+    /// Marks that are cut out of what the expression found.
+    #[serde(default)]
+    pub parser_cleanup_tags: Vec<String>,
     /// The text is a JSON object, or a list of them, with the output columns as keys.
     #[serde(default)]
     pub json: bool,
@@ -224,6 +227,8 @@ pub struct Judge {
     pub accept: Vec<Value>,
     /// All verdicts that there are; anything else is unparsable.
     pub verdicts: Vec<Value>,
+    /// Whether its verdicts may be used though nobody has measured them.
+    pub uncalibrated: bool,
 }
 
 /// Settings of `filter`.
@@ -303,6 +308,8 @@ pub enum Transform {
     },
     /// A row for each item of the list in the input column.
     Explode,
+    /// A row for each input column: its value in the first output column, its name in the second.
+    Flatten,
     /// A row for each variant of the text in the input column, the text itself not among them.
     Perturb {
         /// Which.

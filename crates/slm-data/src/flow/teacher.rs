@@ -12,11 +12,11 @@ use crate::error::{DataError, Result};
 use crate::ledger::Entry;
 use crate::sample::Sample;
 use crate::synthesize::answer::AnswerChecker;
-use crate::synthesize::{PoolSide, Request, SeedLeaf, Shortfall, Synthesis, Teacher};
-use crate::teacher::ChatTeacher;
+use crate::synthesize::{Offer, PoolSide, Reply, Request, SeedLeaf, Shortfall, Take, Teacher};
+use crate::teacher::{ChatTeacher, Gate};
 use serde_json::Value;
 use slm_taxonomy::Output;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Waves without a new row after which a leaf counts as exhausted.
@@ -40,6 +40,8 @@ pub struct FlowSettings {
     pub rounds: usize,
     /// The share of a leaf's chunks that is held out of training.
     pub held_out_share: f64,
+    /// Judges whose agreement with people nobody has measured; every report names them.
+    pub uncalibrated: BTreeSet<String>,
 }
 
 impl Default for FlowSettings {
@@ -47,6 +49,7 @@ impl Default for FlowSettings {
         Self {
             rounds: 50,
             held_out_share: 0.2,
+            uncalibrated: BTreeSet::new(),
         }
     }
 }
@@ -55,8 +58,6 @@ impl Default for FlowSettings {
 #[derive(Default)]
 struct Progress {
     funnels: BTreeMap<(String, bool), Funnel>,
-    /// The rows that were lost in the request that failed.
-    lost: Vec<Entry>,
 }
 
 impl<'a> FlowTeacher<'a> {
@@ -83,16 +84,12 @@ impl<'a> FlowTeacher<'a> {
     /// The funnel over all leaves.
     pub fn funnel(&self) -> Funnel {
         let mut all = Funnel::new(self.flow);
+        all.uncalibrated = self.settings.uncalibrated.iter().cloned().collect();
         self.progress()
             .funnels
             .values()
             .for_each(|funnel| all.add(funnel));
         all
-    }
-
-    /// The rows that were dropped by the request that failed, if one did.
-    pub fn lost(&self) -> Vec<Entry> {
-        self.progress().lost.clone()
     }
 
     /// The first rows of a leaf, for estimates.
@@ -176,12 +173,13 @@ impl<'a> FlowTeacher<'a> {
             .max(0.01)
     }
 
+    /// Wave after wave until enough rows are taken; the reason where that cannot be.
     fn waves(
         &self,
         leaf: &SeedLeaf,
         request: &Request,
         run: &mut Run<'_>,
-        kept: &mut Vec<Row>,
+        taker: &mut Taker<'_, '_>,
     ) -> Result<Option<String>> {
         let facts = self.facts.get(&leaf.name).cloned().unwrap_or_default();
         let mut inputs = Inputs::new(
@@ -193,7 +191,7 @@ impl<'a> FlowTeacher<'a> {
         )?;
         let (mut asked, mut fruitless) = (0usize, 0);
         let most = inputs.per_round().saturating_mul(self.settings.rounds);
-        while kept.len() < request.rows {
+        while taker.taken < request.rows && !taker.is_enough {
             if asked >= most {
                 return Ok(Some(format!(
                     "each seed or chunk was used {} times ({})",
@@ -207,20 +205,25 @@ impl<'a> FlowTeacher<'a> {
                     run.funnel.reasons()
                 )));
             }
-            let share = if asked == 0 || kept.is_empty() {
+            let share = if asked == 0 || taker.taken == 0 {
                 self.expected()
             } else {
-                kept.len() as f64 / asked as f64
+                taker.taken as f64 / asked as f64
             };
-            let missing = (request.rows - kept.len()) as f64;
+            let missing = (request.rows - taker.taken) as f64;
+            // About a standard deviation more than is missing: a further wave for the last few
+            // rows would leave the teacher idle.
+            let missing = missing + missing.sqrt() / 2.0;
             let wave = ((missing / share).ceil() as usize).clamp(1, most - asked);
             // Small waves prove nothing about what a block lets through.
             let wave = wave.max(inputs.per_round().min(20)).min(most - asked);
             asked += wave;
-            let before = kept.len();
+            let before = taker.taken;
             let rows: Vec<Row> = inputs.by_ref().take(wave).collect();
-            kept.extend(run.wave(rows)?);
-            fruitless = if kept.len() == before {
+            let kept = run.wave(rows);
+            taker.dropped(self, run.lost.drain(..))?;
+            taker.offer(self, leaf, request.rows, kept?)?;
+            fruitless = if taker.taken == before {
                 fruitless + 1
             } else {
                 0
@@ -230,44 +233,84 @@ impl<'a> FlowTeacher<'a> {
     }
 }
 
+/// Hands over what a flow made, and counts what is taken.
+struct Taker<'a, 'b> {
+    take: &'a mut Take<'b>,
+    checker: &'a AnswerChecker,
+    taken: usize,
+    is_enough: bool,
+}
+
+impl Taker<'_, '_> {
+    fn offer(
+        &mut self,
+        teacher: &FlowTeacher<'_>,
+        leaf: &SeedLeaf,
+        wanted: usize,
+        rows: Vec<Row>,
+    ) -> Result<()> {
+        for row in rows {
+            if self.taken >= wanted || self.is_enough {
+                let surplus = lose(row, "scale", reasons::SURPLUS, None);
+                self.dropped(teacher, [surplus])?;
+                continue;
+            }
+            let sample = teacher.sample(leaf, self.checker, &row);
+            let reply = (self.take)(Offer::Row(sample))?;
+            self.taken += usize::from(reply == Reply::Taken);
+            self.is_enough = reply == Reply::Enough;
+        }
+        Ok(())
+    }
+
+    fn dropped(
+        &mut self,
+        teacher: &FlowTeacher<'_>,
+        lost: impl IntoIterator<Item = Lost>,
+    ) -> Result<()> {
+        for lost in lost {
+            (self.take)(Offer::Dropped(teacher.entry(&lost)))?;
+        }
+        Ok(())
+    }
+}
+
 impl Teacher for FlowTeacher<'_> {
     fn name(&self) -> &str {
         self.chat.name()
     }
 
-    fn synthesize(&self, leaf: &SeedLeaf, request: &Request) -> Result<Synthesis> {
+    fn offer(
+        &self,
+        leaf: &SeedLeaf,
+        request: &Request,
+        take: &mut Take<'_>,
+    ) -> Result<Option<Shortfall>> {
         let checker = AnswerChecker::new(&leaf.name, &leaf.output)?;
+        let gate = Gate::new(self.chat.concurrency());
         let bench = Bench {
             teacher: self.chat,
             checker: &checker,
             leaf_schema: leaf_schema(&leaf.output),
             seed: request.seed,
+            uncalibrated: &self.settings.uncalibrated,
+            gate: &gate,
         };
         let mut run = Run::new(self.flow, bench);
-        let mut kept = Vec::new();
-        let outcome = self.waves(leaf, request, &mut run, &mut kept);
-        let surplus = kept.split_off(request.rows.min(kept.len()));
-        run.lost.extend(
-            surplus
-                .into_iter()
-                .map(|row| lose(row, "scale", reasons::SURPLUS, None)),
-        );
-        let dropped: Vec<Entry> = run.lost.iter().map(|lost| self.entry(lost)).collect();
+        let mut taker = Taker {
+            take,
+            checker: &checker,
+            taken: 0,
+            is_enough: false,
+        };
+        let outcome = self.waves(leaf, request, &mut run, &mut taker);
         let held_out = request.side == PoolSide::HeldOut;
-        let mut progress = self.progress();
-        progress
+        self.progress()
             .funnels
             .insert((leaf.name.clone(), held_out), run.funnel.clone());
-        let reason = match outcome {
-            Ok(reason) => reason,
-            Err(error) => {
-                progress.lost = dropped;
-                return Err(error);
-            }
-        };
-        if kept.is_empty() && !held_out && request.rows > 0 {
+        let reason = outcome?;
+        if taker.taken == 0 && !held_out && request.rows > 0 {
             let reasons = run.funnel.reasons();
-            progress.lost = dropped;
             return Err(DataError::settings(
                 format!(
                     "flow `{}` made no row for leaf `{}`: {reasons}",
@@ -276,21 +319,12 @@ impl Teacher for FlowTeacher<'_> {
                 "the ledger has every dropped row with what it held; mend the prompt, the filter or the leaf",
             ));
         }
-        let shortfall = reason.map(|reason| Shortfall {
+        Ok(reason.map(|reason| Shortfall {
             leaf: leaf.name.clone(),
             split: String::new(),
             wanted: request.rows,
-            got: kept.len(),
+            got: taker.taken,
             reason,
-        });
-        let samples = kept
-            .iter()
-            .map(|row| self.sample(leaf, &checker, row))
-            .collect();
-        Ok(Synthesis {
-            samples,
-            dropped,
-            shortfall,
-        })
+        }))
     }
 }

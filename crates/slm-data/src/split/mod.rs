@@ -6,8 +6,8 @@
 mod grams;
 mod leakage;
 
+pub(crate) use grams::{GramSets, grams, jaccard, ordered_grams};
 pub use grams::{NearDuplicates, comparable_text};
-pub(crate) use grams::{grams, jaccard};
 pub use leakage::{LeakageReport, SimilarPair, leakage};
 
 use crate::error::{DataError, Result};

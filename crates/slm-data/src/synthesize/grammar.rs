@@ -15,14 +15,15 @@ use super::surface::occurrences;
 use super::text::Text;
 use super::values::RowDraw;
 use super::wording::{frame, greet, swap_contraction, swap_paraphrases, thank};
-use super::{Request, Shortfall, Synthesis, Teacher};
+use super::{Offer, Reply, Request, Shortfall, Take, Teacher};
 use crate::error::{DataError, Result};
 use crate::hash::fnv1a;
-use crate::ledger::{Entry, dropped_by_reason};
+use crate::ledger::Entry;
 use crate::sample::Sample;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 use slm_taxonomy::{Output, Slot, SlotKind};
 use std::collections::{BTreeMap, HashSet};
 
@@ -82,6 +83,8 @@ pub struct GrammarTeacher {
 const DRAWS_PER_SLOT: usize = 6;
 /// Attempts in a row without a new one after which a seed counts as exhausted.
 const FRUITLESS_ATTEMPTS: usize = 60;
+/// Rows in a row that were made and not taken after which a seed counts as exhausted.
+const REFUSED_OFFERS: usize = 200;
 
 const UNUSABLE_SEED: &str = "the seed is unusable";
 const DUPLICATE: &str = "the same row was made before";
@@ -91,34 +94,87 @@ impl Teacher for GrammarTeacher {
         "grammar"
     }
 
-    fn synthesize(&self, leaf: &SeedLeaf, request: &Request) -> Result<Synthesis> {
-        let mut made = Synthesis::default();
+    fn offer(
+        &self,
+        leaf: &SeedLeaf,
+        request: &Request,
+        take: &mut Take<'_>,
+    ) -> Result<Option<Shortfall>> {
+        let mut made = Made::new(take);
         let workshop = Workshop::open(self, leaf, request, &mut made)?;
         let mut benches: Vec<Bench> = (0..workshop.templates.len())
             .map(|_| Bench::default())
             .collect();
-        let mut prompts = HashSet::new();
-        while made.samples.len() < request.rows
-            && benches.iter().any(|b| b.fruitless < FRUITLESS_ATTEMPTS)
-        {
+        while made.is_wanted(request) && benches.iter().any(Bench::is_open) {
             for (n, bench) in benches.iter_mut().enumerate() {
-                if made.samples.len() < request.rows && bench.fruitless < FRUITLESS_ATTEMPTS {
-                    workshop.attempt(n, bench, &mut prompts, &mut made);
+                if made.is_wanted(request) && bench.is_open() {
+                    workshop.attempt(n, bench, &mut made)?;
                 }
             }
         }
-        made.shortfall = shortfall(leaf, request.rows, &made);
-        Ok(made)
+        Ok(shortfall(leaf, request.rows, &made))
     }
 }
 
-fn shortfall(leaf: &SeedLeaf, wanted: usize, made: &Synthesis) -> Option<Shortfall> {
-    let got = made.samples.len();
+/// What was made so far, without the rows themselves.
+struct Made<'a, 'b> {
+    take: &'a mut Take<'b>,
+    taken: usize,
+    is_enough: bool,
+    /// SHA-256 of the prompts, the first half: enough to tell any number of them apart.
+    prompts: HashSet<[u8; 16]>,
+    dropped: BTreeMap<&'static str, usize>,
+}
+
+impl<'a, 'b> Made<'a, 'b> {
+    fn new(take: &'a mut Take<'b>) -> Self {
+        Self {
+            take,
+            taken: 0,
+            is_enough: false,
+            prompts: HashSet::new(),
+            dropped: BTreeMap::new(),
+        }
+    }
+
+    fn is_wanted(&self, request: &Request) -> bool {
+        self.taken < request.rows && !self.is_enough
+    }
+
+    fn is_new(&mut self, prompt: &str) -> bool {
+        let digest = Sha256::digest(prompt);
+        let mut half = [0; 16];
+        half.copy_from_slice(&digest[..16]);
+        self.prompts.insert(half)
+    }
+
+    fn drop(
+        &mut self,
+        sample: &Sample,
+        reason: &'static str,
+        detail: Option<String>,
+    ) -> Result<()> {
+        *self.dropped.entry(reason).or_default() += 1;
+        let entry = Entry::dropped(sample, reason, detail);
+        (self.take)(Offer::Dropped(entry)).map(|_| ())
+    }
+
+    /// Whether the row was taken.
+    fn offer(&mut self, sample: Sample) -> Result<bool> {
+        let reply = (self.take)(Offer::Row(sample))?;
+        self.taken += usize::from(reply == Reply::Taken);
+        self.is_enough |= reply == Reply::Enough;
+        Ok(reply == Reply::Taken)
+    }
+}
+
+fn shortfall(leaf: &SeedLeaf, wanted: usize, made: &Made<'_, '_>) -> Option<Shortfall> {
+    let got = made.taken;
     if got >= wanted {
         return None;
     }
-    let dropped = dropped_by_reason(&made.dropped);
-    let dropped: Vec<String> = dropped
+    let dropped: Vec<String> = made
+        .dropped
         .iter()
         .map(|(reason, count)| format!("{count} dropped since {reason}"))
         .collect();
@@ -146,6 +202,13 @@ struct Bench {
     attempts: u64,
     rows: usize,
     fruitless: usize,
+    refused: usize,
+}
+
+impl Bench {
+    fn is_open(&self) -> bool {
+        self.fruitless < FRUITLESS_ATTEMPTS && self.refused < REFUSED_OFFERS
+    }
 }
 
 /// One leaf, prepared.
@@ -163,7 +226,7 @@ impl<'a> Workshop<'a> {
         teacher: &'a GrammarTeacher,
         leaf: &'a SeedLeaf,
         request: &'a Request,
-        made: &mut Synthesis,
+        made: &mut Made<'_, '_>,
     ) -> Result<Self> {
         let checker = AnswerChecker::new(&leaf.name, &leaf.output)?;
         let mut templates = Vec::new();
@@ -177,8 +240,7 @@ impl<'a> Workshop<'a> {
                         let row = Sample::pair(id, "", "")
                             .with("leaf", leaf.name.clone())
                             .with("seed", seed.index);
-                        made.dropped
-                            .push(Entry::dropped(&row, UNUSABLE_SEED, Some(fault.clone())));
+                        made.drop(&row, UNUSABLE_SEED, Some(fault.clone()))?;
                         faults.push(format!("seed {}: {fault}", seed.index));
                     }
                 }
@@ -210,13 +272,7 @@ impl<'a> Workshop<'a> {
     }
 
     /// Tries to make one row more from a template.
-    fn attempt(
-        &self,
-        template: usize,
-        bench: &mut Bench,
-        prompts: &mut HashSet<String>,
-        made: &mut Synthesis,
-    ) {
+    fn attempt(&self, template: usize, bench: &mut Bench, made: &mut Made<'_, '_>) -> Result<()> {
         let own = &self.templates[template];
         let row_seed = self.row_seed(own, bench.attempts);
         let mut rng = ChaCha8Rng::seed_from_u64(row_seed);
@@ -228,20 +284,22 @@ impl<'a> Workshop<'a> {
         };
         bench.attempts += 1;
         let sample = self.sample(own, &draft, bench.rows, row_seed);
-        let prompt = sample.question().unwrap_or_default().to_owned();
         let fault = self.fault(own, &draft);
         if let Some((reason, detail)) = fault {
-            made.dropped
-                .push(Entry::dropped(&sample, reason, Some(detail)));
             bench.fruitless += 1;
-        } else if !prompts.insert(prompt) {
-            made.dropped.push(Entry::dropped(&sample, DUPLICATE, None));
-            bench.fruitless += 1;
-        } else {
-            made.samples.push(sample);
-            bench.rows += 1;
-            bench.fruitless = 0;
+            return made.drop(&sample, reason, Some(detail));
         }
+        if !made.is_new(sample.question().unwrap_or_default()) {
+            bench.fruitless += 1;
+            return made.drop(&sample, DUPLICATE, None);
+        }
+        bench.rows += 1;
+        bench.fruitless = 0;
+        bench.refused = match made.offer(sample)? {
+            true => 0,
+            false => bench.refused + 1,
+        };
+        Ok(())
     }
 
     /// 53 bits, so that the number survives every JSON reader.

@@ -15,6 +15,7 @@ mod parts;
 mod passages;
 mod per_split;
 mod seed;
+mod sieve;
 mod slots;
 mod surface;
 #[cfg(test)]
@@ -24,8 +25,12 @@ mod values;
 mod wording;
 
 pub use grammar::{GrammarTeacher, Rates};
-pub use per_split::{SeedAssignment, SynthesisSettings, SynthesizedSplit, synthesize_split};
+pub use per_split::{
+    SeedAssignment, Sink, Summary, SynthesisSettings, SynthesizedSplit, synthesize_into,
+    synthesize_split,
+};
 pub use seed::{Pair, Seed, SeedLeaf};
+pub use sieve::Filters;
 pub use values::PoolSide;
 
 use crate::error::Result;
@@ -38,14 +43,61 @@ pub trait Teacher {
     /// The name that every row carries in its metadata.
     fn name(&self) -> &str;
 
-    /// Makes `request.rows` rows from the leaf's seeds and from nothing else. The
-    /// same leaf and request give the same rows; a request for more rows begins
-    /// with those of a request for fewer.
+    /// Offers rows made from the leaf's seeds and from nothing else, one at a time, until
+    /// `request.rows` of them are taken. What it drops itself it says as well. Gives the reason
+    /// where there are fewer. The same leaf and request offer the same rows as long as the same
+    /// are taken.
     ///
     /// # Errors
-    /// No seed of the leaf can be used, or the teacher cannot be reached.
-    fn synthesize(&self, leaf: &SeedLeaf, request: &Request) -> Result<Synthesis>;
+    /// No seed of the leaf can be used, the teacher cannot be reached, or a row cannot be taken.
+    fn offer(
+        &self,
+        leaf: &SeedLeaf,
+        request: &Request,
+        take: &mut Take<'_>,
+    ) -> Result<Option<Shortfall>>;
+
+    /// All that is offered, taken and in memory.
+    ///
+    /// # Errors
+    /// As [`Teacher::offer`].
+    fn synthesize(&self, leaf: &SeedLeaf, request: &Request) -> Result<Synthesis> {
+        let mut made = Synthesis::default();
+        let (samples, dropped) = (&mut made.samples, &mut made.dropped);
+        let shortfall = self.offer(leaf, request, &mut |offer| {
+            match offer {
+                Offer::Row(sample) => samples.push(sample),
+                Offer::Dropped(entry) => dropped.push(entry),
+            }
+            Ok(Reply::Taken)
+        })?;
+        made.shortfall = shortfall;
+        Ok(made)
+    }
 }
+
+/// Something that a teacher made.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Offer {
+    /// A row; none is offered twice.
+    Row(Sample),
+    /// A row or seed that the teacher dropped, with the reason.
+    Dropped(Entry),
+}
+
+/// What becomes of an offer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reply {
+    /// It counts.
+    Taken,
+    /// It does not; another may.
+    Refused,
+    /// It does not, and no more are wanted.
+    Enough,
+}
+
+/// Takes what a teacher offers. The reply to something that the teacher dropped does not count.
+pub type Take<'a> = dyn FnMut(Offer) -> Result<Reply> + 'a;
 
 /// What is asked of a teacher.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -3,11 +3,12 @@
 //!
 //! Does not know how a teacher makes rows.
 
-use super::{PoolSide, Request, SeedLeaf, Shortfall, Teacher};
-use crate::error::Result;
+use super::sieve::{Filters, Sieve};
+use super::{Offer, PoolSide, Reply, Request, SeedLeaf, Shortfall, Teacher};
+use crate::error::{DataError, Result};
 use crate::ledger::Entry;
 use crate::sample::Sample;
-use crate::split::{NEAR_DUPLICATE, NearDuplicates, Part, SplitSettings, assign, comparable_text};
+use crate::split::{Part, SplitSettings, assign};
 use std::collections::{BTreeMap, HashSet};
 
 /// How much to make, and how to divide it.
@@ -19,6 +20,23 @@ pub struct SynthesisSettings {
     pub rows_of: BTreeMap<String, usize>,
     /// Shares of seeds and rows that are held out, and the seed of all choices.
     pub split: SplitSettings,
+    /// What is dropped.
+    pub filters: Filters,
+}
+
+/// Takes rows as they are made, and keeps what it wants of them.
+pub trait Sink {
+    /// A row of a part.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    fn keep(&mut self, part: Part, sample: Sample) -> Result<()>;
+
+    /// The entry of a row or seed that is in no part.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    fn drop(&mut self, entry: Entry) -> Result<()>;
 }
 
 impl SynthesisSettings {
@@ -40,7 +58,16 @@ pub struct SeedAssignment {
     pub test: Vec<usize>,
 }
 
-/// The rows of all leaves, divided.
+/// What is known of a synthesis beside its rows.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Summary {
+    /// Where fewer rows came out than were asked for, and why.
+    pub shortfalls: Vec<Shortfall>,
+    /// Which seeds went where.
+    pub assignments: Vec<SeedAssignment>,
+}
+
+/// The rows of all leaves, divided, in memory.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct SynthesizedSplit {
     /// Rows to train on.
@@ -57,61 +84,128 @@ pub struct SynthesizedSplit {
     pub assignments: Vec<SeedAssignment>,
 }
 
-/// Requests for held-out rows are repeated, doubled, so many times to make up
-/// for near-duplicates.
-const REFILLS: u32 = 3;
+impl Sink for SynthesizedSplit {
+    fn keep(&mut self, part: Part, sample: Sample) -> Result<()> {
+        self.ledger.push(Entry::kept(&sample, part.name()));
+        match part {
+            Part::Train => self.train.push(sample),
+            Part::Validation => self.validation.push(sample),
+            Part::Test => self.test.push(sample),
+        }
+        Ok(())
+    }
 
-/// Divides each leaf's seeds and makes rows for every split. Validation and test
-/// rows use partly values that training never sees; those nearly equal to a
-/// training row are dropped and replaced.
+    fn drop(&mut self, entry: Entry) -> Result<()> {
+        self.ledger.push(entry);
+        Ok(())
+    }
+}
+
+/// Of held-out rows so many times those wanted are looked at, since those near to training
+/// rows are dropped.
+const OFFERS_PER_ROW: usize = 8;
+
+/// As [`synthesize_into`], with everything in memory.
 ///
 /// # Errors
-/// The shares are impossible, or the teacher fails.
+/// As [`synthesize_into`].
 pub fn synthesize_split(
     teacher: &dyn Teacher,
     leaves: &[SeedLeaf],
     settings: &SynthesisSettings,
 ) -> Result<SynthesizedSplit> {
-    settings.split.check()?;
     let mut made = SynthesizedSplit::default();
+    let summary = synthesize_into(teacher, leaves, settings, &mut made)?;
+    (made.shortfalls, made.assignments) = (summary.shortfalls, summary.assignments);
+    Ok(made)
+}
+
+/// Divides each leaf's seeds and makes rows for every split, which go to `sink` one by one: first
+/// the training rows of all leaves, then the held-out ones. Validation and test
+/// rows use partly values that training never sees; those nearly equal to a
+/// training row are dropped and replaced.
+///
+/// # Errors
+/// The shares or filters are impossible, the teacher fails, or the sink does.
+pub fn synthesize_into(
+    teacher: &dyn Teacher,
+    leaves: &[SeedLeaf],
+    settings: &SynthesisSettings,
+    sink: &mut dyn Sink,
+) -> Result<Summary> {
+    settings.check()?;
+    let held_out = |leaf: &SeedLeaf, part: Part| held_out_rows(settings, leaf, part);
+    let parts = [Part::Validation, Part::Test];
+    let holds_out = leaves
+        .iter()
+        .any(|leaf| parts.iter().any(|part| held_out(leaf, *part) > 0));
+    let mut sieve = Sieve::new(&settings.filters, holds_out, sink);
+    let mut summary = Summary::default();
     for leaf in leaves {
         let assignment = assign_seeds(leaf, settings);
-        let rows = settings.rows(leaf)
-            - held_out_rows(settings, leaf, Part::Test)
-            - held_out_rows(settings, leaf, Part::Validation);
         let request = Request {
-            rows,
+            rows: settings.rows(leaf)
+                - parts.map(|part| held_out(leaf, part)).iter().sum::<usize>(),
             seed: settings.split.seed,
             side: PoolSide::Training,
         };
-        let synthesis = teacher.synthesize(&leaf.with_seeds(&assignment.train), &request)?;
-        made.ledger.extend(synthesis.dropped);
-        made.shortfalls
-            .extend(synthesis.shortfall.map(|s| Shortfall {
-                split: "train".into(),
-                ..s
-            }));
-        made.train.extend(synthesis.samples);
-        made.assignments.push(assignment);
+        let mut refused = 0;
+        let shortfall = teacher.offer(
+            &leaf.with_seeds(&assignment.train),
+            &request,
+            &mut |offer| match offer {
+                Offer::Dropped(entry) => sieve.dropped(entry).map(|()| Reply::Taken),
+                Offer::Row(sample) => Ok(match sieve.train(sample)? {
+                    true => Reply::Taken,
+                    false => {
+                        refused += 1;
+                        Reply::Refused
+                    }
+                }),
+            },
+        )?;
+        summary.shortfalls.extend(shortfall.map(|s| Shortfall {
+            split: Part::Train.name().into(),
+            reason: filtered(s.reason, refused),
+            ..s
+        }));
+        summary.assignments.push(assignment);
     }
-    let texts: Vec<String> = made.train.iter().map(comparable_text).collect();
-    let index = NearDuplicates::new(&texts, NEAR_DUPLICATE);
     for (n, leaf) in leaves.iter().enumerate() {
-        for part in [Part::Validation, Part::Test] {
-            hold_out(teacher, leaf, n, part, settings, &index, &mut made)?;
+        for part in parts {
+            let wanted = held_out(leaf, part);
+            let seeds = match part {
+                Part::Validation => &summary.assignments[n].validation,
+                _ => &summary.assignments[n].test,
+            };
+            let shortfall = hold_out(teacher, leaf, seeds, part, wanted, settings, &mut sieve)?;
+            summary.shortfalls.extend(shortfall);
         }
     }
-    let kept = [
-        (&made.train, "train"),
-        (&made.validation, "validation"),
-        (&made.test, "test"),
-    ];
-    let kept: Vec<Entry> = kept
-        .iter()
-        .flat_map(|(rows, split)| rows.iter().map(|s| Entry::kept(s, split)))
-        .collect();
-    made.ledger.extend(kept);
-    Ok(made)
+    Ok(summary)
+}
+
+/// Says how many rows the filters dropped, where there are some.
+fn filtered(reason: String, refused: usize) -> String {
+    match refused {
+        0 => reason,
+        _ => format!("{reason}; {refused} more were dropped by the filters (see the ledger)"),
+    }
+}
+
+impl SynthesisSettings {
+    fn check(&self) -> Result<()> {
+        self.split.check()?;
+        match self.filters.near_duplicates {
+            Some(similarity) if !(similarity > 0.0 && similarity <= 1.0) => {
+                Err(DataError::settings(
+                    format!("`near_duplicates: {similarity}` is no similarity"),
+                    "give a number above 0 and at most 1, such as 0.8; 1 drops equal rows only",
+                ))
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 fn held_out_rows(settings: &SynthesisSettings, leaf: &SeedLeaf, part: Part) -> usize {
@@ -148,82 +242,40 @@ fn assign_seeds(leaf: &SeedLeaf, settings: &SynthesisSettings) -> SeedAssignment
 fn hold_out(
     teacher: &dyn Teacher,
     leaf: &SeedLeaf,
-    n: usize,
+    seeds: &[usize],
     part: Part,
+    wanted: usize,
     settings: &SynthesisSettings,
-    index: &NearDuplicates,
-    made: &mut SynthesizedSplit,
-) -> Result<()> {
-    let wanted = held_out_rows(settings, leaf, part);
-    let seeds = match part {
-        Part::Validation => &made.assignments[n].validation,
-        _ => &made.assignments[n].test,
-    };
+    sieve: &mut Sieve<'_>,
+) -> Result<Option<Shortfall>> {
     if wanted == 0 || seeds.is_empty() {
-        if wanted > 0 {
-            made.shortfalls.push(no_seed(leaf, part, wanted));
-        }
-        return Ok(());
+        return Ok((wanted > 0).then(|| no_seed(leaf, part, wanted)));
     }
-    let own = leaf.with_seeds(seeds);
-    let mut request = Request {
+    let request = Request {
         rows: wanted,
         seed: settings.split.seed,
         side: PoolSide::HeldOut,
     };
-    for refill in 0..=REFILLS {
-        let synthesis = teacher.synthesize(&own, &request)?;
-        let (kept, dropped) = without_near_duplicates(synthesis.samples, index, wanted);
-        let exhausted = synthesis.shortfall.is_some() || refill == REFILLS;
-        if kept.len() < wanted && !exhausted {
-            request.rows *= 2;
-            continue;
-        }
-        if kept.len() < wanted {
-            made.shortfalls.push(too_few(
-                leaf,
-                part,
-                wanted,
-                kept.len(),
-                dropped.len(),
-                synthesis.shortfall,
-            ));
-        }
-        made.ledger.extend(synthesis.dropped);
-        made.ledger.extend(dropped);
-        match part {
-            Part::Validation => made.validation.extend(kept),
-            _ => made.test.extend(kept),
-        }
-        break;
-    }
-    Ok(())
-}
-
-fn without_near_duplicates(
-    samples: Vec<Sample>,
-    index: &NearDuplicates,
-    wanted: usize,
-) -> (Vec<Sample>, Vec<Entry>) {
-    let (mut kept, mut dropped) = (Vec::new(), Vec::new());
+    let (mut offered, mut kept) = (0, 0);
     let mut seen = HashSet::new();
-    for sample in samples {
-        if kept.len() == wanted {
-            break;
-        }
-        let text = comparable_text(&sample);
-        if let Some((_, similarity)) = index.nearest(&text) {
-            let detail = format!("similarity {similarity:.2}");
-            dropped.push(Entry::dropped(
-                &sample,
-                "it is nearly equal to a training row",
-                Some(detail),
-            ));
-        } else if seen.insert(text) {
-            kept.push(sample);
-        }
-    }
-    (kept, dropped)
+    let mut take = |offer: Offer| {
+        let sample = match offer {
+            Offer::Dropped(entry) => return sieve.dropped(entry).map(|()| Reply::Taken),
+            Offer::Row(sample) => sample,
+        };
+        offered += 1;
+        Ok(match sieve.hold_out(part, sample, &mut seen)? {
+            true => {
+                kept += 1;
+                Reply::Taken
+            }
+            false if offered >= wanted * OFFERS_PER_ROW => Reply::Enough,
+            false => Reply::Refused,
+        })
+    };
+    let shortfall = teacher.offer(&leaf.with_seeds(seeds), &request, &mut take)?;
+    let dropped = offered - kept;
+    Ok((kept < wanted).then(|| too_few(leaf, part, wanted, kept, dropped, shortfall)))
 }
 
 fn no_seed(leaf: &SeedLeaf, part: Part, wanted: usize) -> Shortfall {

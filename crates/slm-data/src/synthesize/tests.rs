@@ -429,6 +429,7 @@ fn settings(rows_per_leaf: usize, seed: u64) -> SynthesisSettings {
             test: 0.2,
             seed,
         },
+        filters: Filters::default(),
     }
 }
 

@@ -2,8 +2,10 @@
 //!
 //! A server or a local checkpoint is an adapter of the caller. Does not know the network.
 
+mod gate;
 mod kept;
 
+pub use gate::Gate;
 pub use kept::{Kept, Replay};
 
 use crate::flow::PromptMessage;
@@ -75,7 +77,7 @@ pub trait ChatTeacher: Sync {
     /// What shapes answers beyond the request, such as the endpoint. Part of an answer's address.
     fn identity(&self) -> String;
 
-    /// How many requests may be under way at once.
+    /// How many threads may ask at once. A teacher that answers fewer lets the others wait.
     fn concurrency(&self) -> usize;
 
     /// Asks.

@@ -210,8 +210,13 @@ pub(crate) fn unreadable(path: &Path, fault: &ReadFault, sink: &mut Sink) {
             let hint = "save the file as UTF-8 in your editor";
             sink.at(before, span, Code::NotUtf8, "", fault.to_string(), hint);
         }
-        ReadFault::Io(_) | ReadFault::TooLarge => {
+        ReadFault::Io(_) => {
             let hint = "check that the file is there, is text, and may be read";
+            sink.file(shown(path), Code::Unreadable, fault.to_string(), hint);
+        }
+        ReadFault::TooLarge => {
+            let hint =
+                "a leaf has a few thousand words: divide it, and keep long texts in documents";
             sink.file(shown(path), Code::Unreadable, fault.to_string(), hint);
         }
     }

@@ -7,11 +7,12 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::Args;
 use slm_data::JsonlReader;
-use slm_data::flow::{Labelled, calibrate};
+use slm_data::flow::{Calibrations, Labelled, calibrate};
 
 use super::generate::find_flow;
 use crate::commands::Context;
 use crate::failure::Failure;
+use crate::stages::flow::calibrations_path;
 use crate::teacher::{AnyTeacher, TeacherArguments};
 
 /// Arguments of `slm data calibrate`.
@@ -30,7 +31,7 @@ pub struct Calibrate {
 }
 
 impl Calibrate {
-    /// Asks the judges and prints the agreement.
+    /// Asks the judges, prints the agreement, and keeps it for the runs that use the verdicts.
     pub fn run(self, context: &Context) -> Result<()> {
         let flow = find_flow(&self.flow)?;
         let rows = JsonlReader::<Labelled>::open(&self.labelled)?
@@ -45,6 +46,11 @@ impl Calibrate {
         }
         let teacher = AnyTeacher::open(context, &self.teacher)?;
         let found = calibrate(&flow, &teacher, &rows)?;
+        let path = calibrations_path(context);
+        let _lock = context.workspace.lock("calibrations")?;
+        let mut known = Calibrations::read(&path)?;
+        known.add(&flow, &teacher, &found);
+        known.write(&path)?;
         if context.terminal.is_json() {
             let value = |(judge, agreement): &(String, _)| serde_json::json!({"judge": judge, "agreement": agreement});
             context

@@ -11,7 +11,7 @@ use slm_data::{Entry, JsonlReader};
 
 use crate::commands::Context;
 use crate::failure::Failure;
-use crate::stages::synthesize::LEDGER_FILE;
+use crate::stages::dataset::LEDGER_FILE;
 use crate::workspace::Kind;
 
 /// Arguments of `slm data explain`.
@@ -80,8 +80,12 @@ fn describe(entry: &Entry) -> String {
                 .verdict
                 .as_ref()
                 .map_or_else(|| "none that can be parsed".to_owned(), ToString::to_string);
+            let measured = match judgment.uncalibrated {
+                true => " (not calibrated)",
+                false => "",
+            };
             lines.push(format!(
-                "judged   by `{}`: verdict {verdict}: {}",
+                "judged   by `{}`{measured}: verdict {verdict}: {}",
                 judgment.block,
                 judgment.text.replace('\n', " ")
             ));

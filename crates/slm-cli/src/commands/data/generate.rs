@@ -13,6 +13,7 @@ use slm_model::Tokenizer;
 
 use super::say_dataset;
 use crate::commands::Context;
+use crate::documents::Repositories;
 use crate::failure::Failure;
 use crate::recipe::{Split, Synthesize};
 use crate::stages;
@@ -42,6 +43,13 @@ pub struct Generate {
     /// Seeds everything that is drawn by chance
     #[arg(long, value_name = "NUMBER", default_value_t = 7)]
     seed: u64,
+    /// Drop rows at least so similar to an earlier one (Jaccard, word 3-grams), such as 0.8;
+    /// equal ones are always dropped
+    #[arg(long, value_name = "SIMILARITY")]
+    near_duplicates: Option<f64>,
+    /// Drop rows with personal data or secrets, beside counting them
+    #[arg(long)]
+    drop_personal_data: bool,
     #[command(flatten)]
     by_flow: ByFlow,
 }
@@ -64,6 +72,13 @@ pub struct ByFlow {
     /// How often each seed example or chunk may be used
     #[arg(long, value_name = "COUNT", default_value_t = 50)]
     rounds: usize,
+    /// Fetch documents from repositories that are not on this machine
+    #[arg(long, requires = "flow")]
+    fetch_documents: bool,
+    /// Use verdicts of judges that nobody measured with `slm data calibrate`; every report names
+    /// them
+    #[arg(long, requires = "flow")]
+    uncalibrated: bool,
     /// Say what it would take, and ask nobody
     #[arg(long, requires = "flow")]
     dry_run: bool,
@@ -86,10 +101,7 @@ impl Generate {
         stages::synthesize::synthesize(
             context,
             &self.paths,
-            &Synthesize {
-                rows_per_leaf: self.rows_per_leaf,
-                ..Synthesize::default()
-            },
+            &self.settings(),
             &Split {
                 test: self.test,
                 validation: self.validation,
@@ -98,6 +110,15 @@ impl Generate {
             artefact.clone(),
         )?;
         say_dataset(context, &artefact)
+    }
+
+    fn settings(&self) -> Synthesize {
+        Synthesize {
+            rows_per_leaf: self.rows_per_leaf,
+            rows_of: Default::default(),
+            near_duplicates: self.near_duplicates,
+            drop_personal_data: self.drop_personal_data,
+        }
     }
 
     fn run_flow(self, context: &Context, flow: &str) -> Result<()> {
@@ -110,8 +131,21 @@ impl Generate {
         }
         let count = counter(context, by_flow.tokenizer.as_deref())?;
         let leaves = stages::synthesize::check_taxonomy(context, &self.paths)?;
-        let (facts, files) =
-            stages::flow::facts(&leaves, &by_flow.documents, by_flow.chunk_tokens, &*count)?;
+        if by_flow.fetch_documents && context.offline {
+            return Err(Failure::usage(
+                "`--fetch-documents` needs a connection, which `--offline` forbids",
+            )
+            .hint("leave one of them out")
+            .into());
+        }
+        let (facts, files) = stages::flow::facts(
+            &flow,
+            &leaves,
+            &by_flow.documents,
+            &mut Repositories::new(by_flow.fetch_documents),
+            by_flow.chunk_tokens,
+            &*count,
+        )?;
         let split = Split {
             test: self.test,
             validation: self.validation,
@@ -121,6 +155,7 @@ impl Generate {
             let settings = FlowSettings {
                 rounds: by_flow.rounds,
                 held_out_share: split.test + split.validation,
+                ..FlowSettings::default()
             };
             let teacher = FlowTeacher::new(&flow, &Nobody, facts, settings);
             let seeds: Vec<SeedLeaf> = leaves.iter().map(SeedLeaf::from).collect();
@@ -129,6 +164,8 @@ impl Generate {
             return say_estimate(context, &estimate, by_flow.tokenizer.is_some());
         }
         let teacher = AnyTeacher::open(context, &by_flow.teacher)?;
+        let uncalibrated =
+            stages::flow::check_judges(context, &flow, &teacher, by_flow.uncalibrated)?;
         let artefact = context.workspace.artefact(Kind::Datasets, &self.name);
         let _lock = context.workspace.lock(&format!("datasets-{}", self.name))?;
         let run = FlowRun {
@@ -141,6 +178,8 @@ impl Generate {
             rounds: by_flow.rounds,
             split,
             seed: self.seed,
+            filters: self.settings().filters(),
+            uncalibrated,
         };
         stages::flow::synthesize(context, run, artefact.clone())?;
         say_dataset(context, &artefact)

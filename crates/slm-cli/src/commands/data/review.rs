@@ -10,7 +10,7 @@ use slm_data::SampleReader;
 use slm_data::review::{Reviews, open_review};
 
 use crate::commands::Context;
-use crate::stages::flow::REVIEWS_FILE;
+use crate::stages::dataset::REVIEWS_FILE;
 use crate::workspace::create_folder;
 
 /// Arguments of `slm data review`.

@@ -11,8 +11,8 @@ use slm_data::SplitSettings;
 
 use super::say_dataset;
 use crate::commands::Context;
+use crate::stages::dataset::{LEDGER_FILE, VALIDATION_FILE};
 use crate::stages::import::{TEST_FILE, TRAIN_FILE};
-use crate::stages::synthesize::{LEDGER_FILE, VALIDATION_FILE};
 use crate::workspace::{Input, Kind, Stage, run_stage};
 
 /// Arguments of `slm data split`.

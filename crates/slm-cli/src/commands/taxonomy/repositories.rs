@@ -11,6 +11,8 @@ use std::time::Duration;
 use slm_taxonomy::git::{self, GitError, LOCAL};
 use slm_taxonomy::{Lookup, Repositories};
 
+use crate::documents::is_here;
+
 /// How long a repository elsewhere may take to answer.
 const REMOTE: Duration = Duration::from_secs(120);
 
@@ -30,13 +32,8 @@ impl Git {
         }
     }
 
-    /// Whether an address names a folder of this machine, there or not.
-    pub fn is_here(repo: &str) -> bool {
-        repo.starts_with("file://") || repo.starts_with(['/', '.']) || Path::new(repo).is_dir()
-    }
-
     fn look(&self, repo: &str, commit: &str) -> Lookup {
-        if Self::is_here(repo) {
+        if is_here(repo) {
             let folder = Path::new(repo.strip_prefix("file://").unwrap_or(repo));
             return match git::run(folder, &["rev-parse", "--git-dir"], LOCAL) {
                 // A folder within a repository is none that could be cloned.
