@@ -206,7 +206,11 @@ impl Grammars {
     fn yaml(&self, schema: &Value, lenient: bool) -> Result<Grammar, GrammarError> {
         let lowered = schema::lower(schema, lenient)?;
         let text = yaml::grammar(&lowered.schema, &lowered.origins)?;
-        let built = self.build(TopLevelGrammar::from_lark(text), None, lowered.unenforced);
+        let built = self.build(
+            TopLevelGrammar::from_lark(text),
+            Some(Watch::default()),
+            lowered.unenforced,
+        );
         built.map_err(|problem| match self.schema(schema, false) {
             Err(fault) => fault,
             Ok(_) => schema::fault("schema", "", problem),

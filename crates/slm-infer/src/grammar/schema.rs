@@ -2,8 +2,8 @@
 //! keyword and its place.
 //!
 //! What comes out holds only keywords that are enforced. References lead to `$defs` of their own;
-//! numbers get the bounds within which 64-bit floats are exact (RFC 7493), so that every number
-//! can be read back; an exclusive bound becomes the inclusive one a millionth further in.
+//! multiples get the bounds within which 64-bit floats are exact (RFC 7493), so that a reader
+//! finds them multiples too; an exclusive bound becomes the inclusive one a millionth further in.
 //! Does not know tokens.
 
 use std::collections::HashMap;
@@ -23,6 +23,9 @@ pub const VALUES: usize = 20_000;
 const DEFINITIONS: usize = 1_000;
 /// The largest integer up to which 64-bit floats are exact.
 const EXACT: u64 = (1 << 53) - 1;
+
+/// The bound of multiples of a fraction: behind it 64-bit floats have six digits left.
+const FRACTIONS: f64 = 1e9;
 
 /// Keywords that hold one schema.
 pub const ONE: [&str; 2] = ["items", "additionalProperties"];
@@ -330,51 +333,32 @@ fn min_properties(
     }
 }
 
-/// Gives numbers the bounds of exactness, and exclusive bounds their inclusive form.
+/// Gives exclusive bounds their inclusive form, and multiples the bounds of exactness.
 fn bound_numbers(fields: &Map<String, Value>, out: &mut Map<String, Value>) {
-    let bounds = [
-        "minimum",
-        "maximum",
-        "exclusiveMinimum",
-        "exclusiveMaximum",
-        "multipleOf",
-    ];
-    let numeric = |name: &Value| name == "number" || name == "integer";
-    let typed = match fields.get("type") {
-        Some(Value::Array(types)) => types.iter().any(numeric),
-        Some(one) => numeric(one),
-        None => bounds.iter().any(|bound| fields.contains_key(*bound)),
-    };
-    if !typed {
-        return;
-    }
     let number = |name: &str| fields.get(name).and_then(Value::as_f64);
     let step = |bound: f64| 1e-6 * bound.abs().max(1.0);
+    let limit = number("multipleOf").map(|step| match step.fract() == 0.0 {
+        true => EXACT as f64,
+        false => FRACTIONS,
+    });
     let least = [
         number("minimum"),
-        number("exclusiveMinimum").map(|b| b + step(b)),
+        number("exclusiveMinimum").map(|bound| bound + step(bound)),
+        limit.map(|limit| -limit),
     ];
     let most = [
         number("maximum"),
-        number("exclusiveMaximum").map(|b| b - step(b)),
+        number("exclusiveMaximum").map(|bound| bound - step(bound)),
+        limit,
     ];
-    let least = least.into_iter().flatten().reduce(f64::max);
-    let most = most.into_iter().flatten().reduce(f64::min);
-    let limit = EXACT as f64;
-    let whole = |bound: f64| match bound.fract() == 0.0 && bound.abs() <= limit {
+    let whole = |bound: f64| match bound.fract() == 0.0 && bound.abs() <= EXACT as f64 {
         true => json!(bound as i64),
         false => json!(bound),
     };
-    if fields.get("minimum").is_none_or(Value::is_number) {
-        let fallback = most.is_none_or(|most| most > -limit).then_some(-limit);
-        if let Some(bound) = least.or(fallback) {
-            out.insert("minimum".into(), whole(bound));
-        }
+    if let Some(bound) = least.into_iter().flatten().reduce(f64::max) {
+        out.insert("minimum".into(), whole(bound));
     }
-    if fields.get("maximum").is_none_or(Value::is_number) {
-        let fallback = least.is_none_or(|least| least < limit).then_some(limit);
-        if let Some(bound) = most.or(fallback) {
-            out.insert("maximum".into(), whole(bound));
-        }
+    if let Some(bound) = most.into_iter().flatten().reduce(f64::min) {
+        out.insert("maximum".into(), whole(bound));
     }
 }

@@ -1,4 +1,4 @@
-//! Bounds on JSON text that no grammar can state: how deep it nests and how long a number is.
+//! Bounds on JSON and YAML text that no grammar can state: how deep it nests and how long a number is.
 //!
 //! Readers of JSON bound both (serde_json: 128 levels, 64-bit floats), so an answer beyond
 //! them would be valid by the letter and unreadable. Does not know schemas.
@@ -15,6 +15,8 @@ const EXPONENT: usize = 2;
 pub struct Watch {
     depth: usize,
     quoted: bool,
+    /// Within a word, as YAML's plain texts have them: digits in it are no number.
+    word: bool,
     escaped: bool,
     number: usize,
     exponent: Option<usize>,
@@ -35,10 +37,12 @@ impl Watch {
             return true;
         }
         match byte {
-            b'0'..=b'9' | b'-' | b'+' | b'.' | b'e' | b'E' => self.in_number(byte),
+            b'0'..=b'9' | b'-' | b'+' | b'.' if !self.word => self.in_number(byte),
+            b'e' | b'E' if self.number > 0 => self.in_number(byte),
             _ => {
                 self.number = 0;
                 self.exponent = None;
+                self.word = byte.is_ascii_alphanumeric() || byte == b'_';
                 match byte {
                     b'"' => self.quoted = true,
                     b'{' | b'[' => self.depth += 1,
@@ -50,7 +54,6 @@ impl Watch {
         }
     }
 
-    /// The `e` of `true` and `false` passes as well: it is one character.
     fn in_number(&mut self, byte: u8) -> bool {
         let digit = byte.is_ascii_digit();
         let owed = digit && self.unfinished;
@@ -79,6 +82,7 @@ mod tests {
         assert!(kept(&"[".repeat(100)) && !kept(&"[".repeat(101)));
         assert!(kept(&format!("[{}]", "[],".repeat(200))));
         assert!(kept("[1e99,-1.5E-10,true,false]") && !kept("1e100"));
+        assert!(kept("kind: release2024\nn: 1e10\n") && kept("{\"a\":true,\"b\":null}"));
         assert!(kept(&"1".repeat(40)) && !kept(&"1".repeat(41)));
         let long = format!("\"\\\"{}\"", "9[".repeat(300));
         assert!(kept(&long));
