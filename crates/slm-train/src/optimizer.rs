@@ -3,8 +3,8 @@
 //! Knows values, gradients and moments; not the model.
 
 use rayon::prelude::*;
-use slm_model::kernels::exp::vectorized;
 use slm_model::kernels::gemm::{Threads, View, Write, product};
+use slm_model::vectorized;
 
 /// Elements of one parallel task.
 const SPAN: usize = 32 * 1024;
@@ -46,12 +46,15 @@ impl AdamW {
                 second: vec![0.0; values.len()],
             };
         }
-        let (b1, b2) = (self.betas.0 as f32, self.betas.1 as f32);
         let correct = |beta: f64| 1.0 - beta.powi(self.step.min(i32::MAX as u64) as i32);
-        let rate = (self.learning_rate / correct(self.betas.0)) as f32;
-        let root = (1.0 / correct(self.betas.1).sqrt()) as f32;
-        let keep = (1.0 - self.learning_rate * self.weight_decay) as f32;
-        let epsilon = self.epsilon as f32;
+        let rule = AdamWRule {
+            betas: (self.betas.0 as f32, self.betas.1 as f32),
+            rate: (self.learning_rate / correct(self.betas.0)) as f32,
+            root: (1.0 / correct(self.betas.1).sqrt()) as f32,
+            keep: (1.0 - self.learning_rate * self.weight_decay) as f32,
+            epsilon: self.epsilon as f32,
+            factor,
+        };
         let state = moments
             .first
             .par_chunks_mut(SPAN)
@@ -61,15 +64,37 @@ impl AdamW {
             .zip(gradient.par_chunks(SPAN))
             .zip(state)
             .for_each(|((values, gradient), (first, second))| {
-                vectorized(|| {
-                    for (((p, g), m), v) in values.iter_mut().zip(gradient).zip(first).zip(second) {
-                        let g = g * factor;
-                        *m = b1 * *m + (1.0 - b1) * g;
-                        *v = b2 * *v + (1.0 - b2) * g * g;
-                        *p = *p * keep - rate * *m / (v.sqrt() * root + epsilon);
-                    }
-                });
+                adamw_span(rule, values, gradient, first, second);
             });
+    }
+}
+
+/// The constants of AdamW's step as its loop uses them.
+#[derive(Clone, Copy)]
+struct AdamWRule {
+    betas: (f32, f32),
+    rate: f32,
+    root: f32,
+    keep: f32,
+    epsilon: f32,
+    factor: f32,
+}
+
+vectorized! {
+    fn adamw_span(
+        rule: AdamWRule,
+        values: &mut [f32],
+        gradient: &[f32],
+        first: &mut [f32],
+        second: &mut [f32],
+    ) {
+        let (b1, b2) = rule.betas;
+        for (((p, g), m), v) in values.iter_mut().zip(gradient).zip(first).zip(second) {
+            let g = g * rule.factor;
+            *m = b1 * *m + (1.0 - b1) * g;
+            *v = b2 * *v + (1.0 - b2) * g * g;
+            *p = *p * rule.keep - rule.rate * *m / (v.sqrt() * rule.root + rule.epsilon);
+        }
     }
 }
 

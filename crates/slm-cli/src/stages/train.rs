@@ -114,7 +114,7 @@ fn stage(context: &Context, job: &Job) -> Stage {
     };
     Stage {
         name: "train",
-        version: 2,
+        version: 3,
         artefact: job.artefact.clone(),
         inputs: inputs.map(|(name, path)| Input::new(name, path)).collect(),
         settings: json!({

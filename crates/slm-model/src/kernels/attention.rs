@@ -4,11 +4,17 @@
 //! before or those of a sliding window; without a cap the scores are as they come. The forward
 //! keeps one log-sum-exp per row and head; the backward recomputes the scores block by block (Dao
 //! et al. 2022). A window costs what it spans, not what the segment does.
+//!
+//! A task is one key head of one segment: the query heads that share it are stacked, block by
+//! block, so that a product serves all of them. No gradient is shared between tasks.
+
+use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::exp::{dot, exp_shifted, max, soft_cap, vectorized};
+use super::exp::{dot, exp_shifted, max, soft_cap};
 use super::gemm::{Threads, View, Write, product};
+use crate::vectorized;
 
 /// Query rows scored at once.
 const BLOCK: usize = 64;
@@ -47,19 +53,90 @@ impl Heads {
             .map_or(0, |window| (row + 1).saturating_sub(window))
     }
 
-    /// First column of the keys that query head `head` reads.
-    fn key_column(&self, head: usize) -> usize {
-        head / (self.query / self.key_value) * self.width
+    /// Query heads that share a key head.
+    fn group(&self) -> usize {
+        self.query / self.key_value
     }
 }
 
-/// Inputs of one segment.
+/// One key head of one segment.
 #[derive(Clone, Copy)]
-struct Segment<'a> {
-    q: &'a [f32],
-    k: &'a [f32],
-    v: &'a [f32],
+struct Part {
+    /// First row of the segment.
+    start: usize,
+    /// Rows of the segment.
     rows: usize,
+    key_head: usize,
+    heads: Heads,
+}
+
+/// The tasks of a batch, segment after segment.
+fn parts(bounds: &[usize], heads: Heads) -> Vec<Part> {
+    let of_segment = |span: &[usize]| {
+        let (start, rows) = (span[0], span[1] - span[0]);
+        (0..heads.key_value).map(move |key_head| Part {
+            start,
+            rows,
+            key_head,
+            heads,
+        })
+    };
+    bounds.windows(2).flat_map(of_segment).collect()
+}
+
+impl Part {
+    fn blocks(self) -> impl Iterator<Item = Block> {
+        let starts = (0..self.rows).step_by(BLOCK);
+        starts.map(move |from| Block::new(from, self.rows, self.heads))
+    }
+
+    /// Calls `visit` with the place of each stacked row, among all rows of all query heads.
+    fn each_stacked(self, mut visit: impl FnMut(usize)) {
+        let group = self.heads.group();
+        for block in self.blocks() {
+            for head in self.key_head * group..(self.key_head + 1) * group {
+                for row in block.from..block.to {
+                    visit((self.start + row) * self.heads.query + head);
+                }
+            }
+        }
+    }
+
+    /// The part's query heads of `x`, block after block and in a block head after head.
+    ///
+    /// # Shapes
+    /// `x` [m, query heads, width]; result [rows * group, width].
+    fn stack(self, x: &[f32], width: usize) -> Vec<f32> {
+        let mut out = Vec::with_capacity(self.rows * self.heads.group() * width);
+        self.each_stacked(|at| out.extend_from_slice(&x[at * width..(at + 1) * width]));
+        out
+    }
+
+    /// The reverse of [`Part::stack`].
+    fn unstack(self, stacked: &[f32], width: usize, x: &mut [f32]) {
+        let mut rows = stacked.chunks_exact(width);
+        self.each_stacked(|at| {
+            if let Some(row) = rows.next() {
+                x[at * width..(at + 1) * width].copy_from_slice(row);
+            }
+        });
+    }
+
+    /// The part's columns of keys or values, from row `first` of the segment on: [rows, width].
+    fn keys<'a>(&self, x: &'a [f32], first: usize, rows: usize) -> View<'a> {
+        let (stride, width) = (self.heads.key_value_width(), self.heads.width);
+        let start = (self.start + first) * stride + self.key_head * width;
+        View::strided(&x[start..], rows, width, stride)
+    }
+
+    /// Copies a gradient of the part's keys or values to its columns.
+    fn put_keys(&self, gradient: &[f32], x: &mut [f32]) {
+        let (stride, width) = (self.heads.key_value_width(), self.heads.width);
+        let rows = x[self.start * stride..].chunks_exact_mut(stride);
+        for (row, gradient) in rows.zip(gradient.chunks_exact(width)) {
+            row[self.key_head * width..][..width].copy_from_slice(gradient);
+        }
+    }
 }
 
 /// Attends within each segment.
@@ -75,17 +152,18 @@ pub fn forward(
     heads: Heads,
 ) -> (Vec<f32>, Vec<f32>) {
     let rows = bounds.last().copied().unwrap_or(0);
+    let parts = parts(bounds, heads);
+    let found: Vec<_> = parts
+        .par_iter()
+        .with_max_len(1)
+        .map(|part| forward_part(*part, &part.stack(q, heads.width), k, v))
+        .collect();
     let mut o = vec![0.0; rows * heads.query_width()];
     let mut lse = vec![0.0; rows * heads.query];
-    let outputs = split(&mut o, bounds, heads.query_width())
-        .into_iter()
-        .zip(split(&mut lse, bounds, heads.query));
-    let work: Vec<_> = segments(q, k, v, bounds, heads)
-        .into_iter()
-        .zip(outputs)
-        .collect();
-    work.into_par_iter()
-        .for_each(|(segment, (o, lse))| forward_segment(segment, o, lse, heads));
+    for (part, (stacked, sums)) in parts.iter().zip(&found) {
+        part.unstack(stacked, heads.width, &mut o);
+        part.unstack(sums, 1, &mut lse);
+    }
     (o, lse)
 }
 
@@ -103,76 +181,45 @@ pub fn backward(
     bounds: &[usize],
     heads: Heads,
 ) -> (Vec<f32>, Vec<f32>, Vec<f32>) {
-    let (qw, kw) = (heads.query_width(), heads.key_value_width());
-    let (mut dq, mut dk, mut dv) = (vec![0.0; q.len()], vec![0.0; k.len()], vec![0.0; v.len()]);
-    let outputs = split(&mut dq, bounds, qw)
-        .into_iter()
-        .zip(split(&mut dk, bounds, kw))
-        .zip(split(&mut dv, bounds, kw));
-    let work: Vec<_> = segments(q, k, v, bounds, heads)
-        .into_iter()
-        .zip(outputs)
-        .zip(bounds.windows(2))
-        .collect();
-    work.into_par_iter()
-        .for_each(|((segment, ((dq, dk), dv)), span)| {
+    let parts = parts(bounds, heads);
+    let found: Vec<_> = parts
+        .par_iter()
+        .with_max_len(1)
+        .map(|part| {
             let known = Known {
-                o: &o[span[0] * qw..span[1] * qw],
-                d_o: &d_o[span[0] * qw..span[1] * qw],
-                lse: &lse[span[0] * heads.query..span[1] * heads.query],
+                q: &part.stack(q, heads.width),
+                o: &part.stack(o, heads.width),
+                d_o: &part.stack(d_o, heads.width),
+                lse: &part.stack(lse, 1),
             };
-            backward_segment(segment, known, Gradients { dq, dk, dv }, heads);
-        });
+            backward_part(*part, known, k, v)
+        })
+        .collect();
+    let (mut dq, mut dk, mut dv) = (vec![0.0; q.len()], vec![0.0; k.len()], vec![0.0; v.len()]);
+    for (part, found) in parts.iter().zip(&found) {
+        part.unstack(&found.dq, heads.width, &mut dq);
+        part.put_keys(&found.dk, &mut dk);
+        part.put_keys(&found.dv, &mut dv);
+    }
     (dq, dk, dv)
 }
 
-fn split<'a>(mut data: &'a mut [f32], bounds: &[usize], width: usize) -> Vec<&'a mut [f32]> {
-    let mut parts = Vec::with_capacity(bounds.len());
-    for span in bounds.windows(2) {
-        let (part, rest) = data.split_at_mut((span[1] - span[0]) * width);
-        parts.push(part);
-        data = rest;
-    }
-    parts
-}
-
-fn segments<'a>(
-    q: &'a [f32],
-    k: &'a [f32],
-    v: &'a [f32],
-    bounds: &[usize],
-    heads: Heads,
-) -> Vec<Segment<'a>> {
-    let (qw, kw) = (heads.query_width(), heads.key_value_width());
-    let cut =
-        |data: &'a [f32], span: &[usize], width: usize| &data[span[0] * width..span[1] * width];
-    bounds
-        .windows(2)
-        .map(|span| Segment {
-            q: cut(q, span, qw),
-            k: cut(k, span, kw),
-            v: cut(v, span, kw),
-            rows: span[1] - span[0],
-        })
-        .collect()
-}
-
-/// Some query rows of one head, and the first key row that any of them sees.
+/// Some rows of a segment, and the first key row that any of them sees.
 #[derive(Clone, Copy)]
 struct Block {
-    head: usize,
     from: usize,
     to: usize,
     first: usize,
+    heads: Heads,
 }
 
 impl Block {
-    fn new(head: usize, from: usize, rows: usize, heads: Heads) -> Self {
+    fn new(from: usize, rows: usize, heads: Heads) -> Self {
         Self {
-            head,
             from,
             to: (from + BLOCK).min(rows),
             first: heads.first_seen(from),
+            heads,
         }
     }
 
@@ -185,74 +232,85 @@ impl Block {
         self.to - self.first
     }
 
-    /// Among them, those that query row `self.from + i` sees.
-    fn seen(&self, i: usize, heads: Heads) -> std::ops::Range<usize> {
-        heads.first_seen(self.from + i) - self.first..self.from + i + 1 - self.first
+    /// Its stacked rows: those of all heads of the group.
+    fn stacked(&self) -> Range<usize> {
+        self.from * self.heads.group()..self.to * self.heads.group()
+    }
+
+    /// The numbers of its stacked rows of `width`.
+    fn of<'a>(&self, x: &'a [f32], width: usize) -> &'a [f32] {
+        &x[self.stacked().start * width..self.stacked().end * width]
+    }
+
+    /// Among the keys, those that its stacked row `i` sees.
+    fn seen(&self, i: usize) -> Range<usize> {
+        let row = self.from + i % self.rows();
+        self.heads.first_seen(row) - self.first..row + 1 - self.first
     }
 }
 
-/// Scores of a block's rows against its keys, scaled: [rows, keys].
-fn scores(buffer: &mut [f32], segment: Segment<'_>, block: Block, heads: Heads) {
-    let (qw, kw, hd) = (heads.query_width(), heads.key_value_width(), heads.width);
-    let column = block.first * kw + heads.key_column(block.head);
-    let q = &segment.q[block.from * qw + block.head * hd..];
-    let q = View::strided(q, block.rows(), hd, qw);
-    let k = View::strided(&segment.k[column..], block.keys(), hd, kw);
+/// Scores of a block's stacked rows against its keys, scaled: [rows * group, keys].
+fn scores(buffer: &mut [f32], part: Part, block: Block, q: &[f32], k: &[f32]) {
+    let (keys, width) = (block.keys(), part.heads.width);
+    let q = View::new(block.of(q, width), block.stacked().len(), width);
+    let k = part.keys(k, block.first, keys).t();
     product(
         buffer,
-        block.keys(),
+        keys,
         q,
-        k.t(),
+        k,
         Write::Set,
-        heads.scale,
+        part.heads.scale,
         Threads::One,
     );
 }
 
-/// Keys that the widest block of a segment scores.
-fn widest(rows: usize, heads: Heads) -> usize {
-    heads
-        .window
-        .map_or(rows, |window| rows.min(window.saturating_add(BLOCK)))
+/// Numbers that the scores of the largest block of a part take.
+fn largest(part: Part) -> usize {
+    let blocks = part.blocks();
+    blocks
+        .map(|block| block.stacked().len() * block.keys())
+        .max()
+        .unwrap_or(0)
 }
 
-fn forward_segment(segment: Segment<'_>, o: &mut [f32], lse: &mut [f32], heads: Heads) {
-    let (qw, kw, hd) = (heads.query_width(), heads.key_value_width(), heads.width);
-    let mut buffer = vec![0.0; BLOCK.min(segment.rows) * widest(segment.rows, heads)];
-    for from in (0..segment.rows).step_by(BLOCK) {
-        for head in 0..heads.query {
-            let block = Block::new(head, from, segment.rows, heads);
-            let keys = block.keys();
-            let p = &mut buffer[..block.rows() * keys];
-            scores(p, segment, block, heads);
-            vectorized(|| {
-                for (i, row) in p.chunks_exact_mut(keys).enumerate() {
-                    let seen = block.seen(i, heads);
-                    if let Some(cap) = heads.softcap {
-                        let seen = row[seen.clone()].iter_mut();
-                        seen.for_each(|score| *score = soft_cap(*score, cap));
-                    }
-                    lse[(from + i) * heads.query + head] = softmax_row(row, seen);
-                }
-            });
-            let column = block.first * kw + heads.key_column(head);
-            let v = View::strided(&segment.v[column..], keys, hd, kw);
-            product(
-                &mut o[from * qw + head * hd..],
-                qw,
-                View::new(p, block.rows(), keys),
-                v,
-                Write::Set,
-                1.0,
-                Threads::One,
-            );
+/// What [`forward`] returns, stacked, of one part; `q` is stacked.
+fn forward_part(part: Part, q: &[f32], k: &[f32], v: &[f32]) -> (Vec<f32>, Vec<f32>) {
+    let width = part.heads.width;
+    let mut buffer = vec![0.0; largest(part)];
+    let mut o = vec![0.0; q.len()];
+    let mut lse = vec![0.0; q.len() / width.max(1)];
+    for block in part.blocks() {
+        let (stacked, keys) = (block.stacked(), block.keys());
+        let p = &mut buffer[..stacked.len() * keys];
+        scores(p, part, block, q, k);
+        softmax_rows(p, &mut lse[stacked.clone()], block);
+        let o = &mut o[stacked.start * width..stacked.end * width];
+        let p = View::new(p, stacked.len(), keys);
+        let v = part.keys(v, block.first, keys);
+        product(o, width, p, v, Write::Set, 1.0, Threads::One);
+    }
+    (o, lse)
+}
+
+vectorized! {
+    /// Turns the scores of a block's stacked rows into probabilities, bounding them first where
+    /// the heads do, and gives their log-sum-exps.
+    fn softmax_rows(p: &mut [f32], lse: &mut [f32], block: Block) {
+        for (i, (row, lse)) in p.chunks_exact_mut(block.keys()).zip(lse).enumerate() {
+            let seen = block.seen(i);
+            if let Some(cap) = block.heads.softcap {
+                let seen = row[seen.clone()].iter_mut();
+                seen.for_each(|score| *score = soft_cap(*score, cap));
+            }
+            *lse = softmax_row(row, seen);
         }
     }
 }
 
 /// Softmax over the scores in `seen`, the rest set to zero; returns the log-sum-exp.
 #[inline(always)]
-fn softmax_row(row: &mut [f32], seen: std::ops::Range<usize>) -> f32 {
+fn softmax_row(row: &mut [f32], seen: Range<usize>) -> f32 {
     let (begin, future) = row.split_at_mut(seen.end);
     let (past, known) = begin.split_at_mut(seen.start);
     let top = max(known);
@@ -264,86 +322,70 @@ fn softmax_row(row: &mut [f32], seen: std::ops::Range<usize>) -> f32 {
     top + sum.ln()
 }
 
-/// What the forward left, and the gradient that comes in, of one segment.
+/// Queries, what the forward left, and the gradient that comes in, of one part, stacked.
 #[derive(Clone, Copy)]
 struct Known<'a> {
+    q: &'a [f32],
     o: &'a [f32],
     d_o: &'a [f32],
     lse: &'a [f32],
 }
 
-/// Gradients of one segment, to be filled.
-struct Gradients<'a> {
-    dq: &'a mut [f32],
-    dk: &'a mut [f32],
-    dv: &'a mut [f32],
+/// Gradients of one part: towards the stacked queries [rows * group, width], and towards keys and
+/// values [rows, width].
+struct Gradients {
+    dq: Vec<f32>,
+    dk: Vec<f32>,
+    dv: Vec<f32>,
 }
 
-fn backward_segment(segment: Segment<'_>, known: Known<'_>, out: Gradients<'_>, heads: Heads) {
-    let (qw, kw, hd) = (heads.query_width(), heads.key_value_width(), heads.width);
-    let size = BLOCK.min(segment.rows) * widest(segment.rows, heads);
+fn backward_part(part: Part, known: Known<'_>, k: &[f32], v: &[f32]) -> Gradients {
+    let (width, scale) = (part.heads.width, part.heads.scale);
+    let size = largest(part);
     let (mut p, mut dp) = (vec![0.0; size], vec![0.0; size]);
-    for from in (0..segment.rows).step_by(BLOCK) {
-        for head in 0..heads.query {
-            let block = Block::new(head, from, segment.rows, heads);
-            let (rows, keys) = (block.rows(), block.keys());
-            let column = block.first * kw + heads.key_column(head);
-            let (p, ds) = (&mut p[..rows * keys], &mut dp[..rows * keys]);
-            scores(p, segment, block, heads);
-            let d_o = View::strided(&known.d_o[from * qw + head * hd..], rows, hd, qw);
-            let v = View::strided(&segment.v[column..], keys, hd, kw);
-            product(ds, keys, d_o, v.t(), Write::Set, 1.0, Threads::One);
-            probabilities_and_scores_gradient(p, ds, known, block, heads);
-            let (p, ds) = (View::new(p, rows, keys), View::new(ds, rows, keys));
-            let q = View::strided(&segment.q[from * qw + head * hd..], rows, hd, qw);
-            let k = View::strided(&segment.k[column..], keys, hd, kw);
-            product(
-                &mut out.dv[column..],
-                kw,
-                p.t(),
-                d_o,
-                Write::Add,
-                1.0,
-                Threads::One,
-            );
-            product(
-                &mut out.dq[from * qw + head * hd..],
-                qw,
-                ds,
-                k,
-                Write::Set,
-                heads.scale,
-                Threads::One,
-            );
-            product(
-                &mut out.dk[column..],
-                kw,
-                ds.t(),
-                q,
-                Write::Add,
-                heads.scale,
-                Threads::One,
-            );
-        }
+    let mut out = Gradients {
+        dq: vec![0.0; known.q.len()],
+        dk: vec![0.0; part.rows * width],
+        dv: vec![0.0; part.rows * width],
+    };
+    for block in part.blocks() {
+        let (rows, keys) = (block.stacked().len(), block.keys());
+        let (p, ds) = (&mut p[..rows * keys], &mut dp[..rows * keys]);
+        scores(p, part, block, known.q, k);
+        let q = View::new(block.of(known.q, width), rows, width);
+        let d_o = View::new(block.of(known.d_o, width), rows, width);
+        let (k, v) = (
+            part.keys(k, block.first, keys),
+            part.keys(v, block.first, keys),
+        );
+        product(ds, keys, d_o, v.t(), Write::Set, 1.0, Threads::One);
+        probabilities_and_scores_gradient(p, ds, known, block);
+        let (p, ds) = (View::new(p, rows, keys), View::new(ds, rows, keys));
+        let seen = block.first * width..block.to * width;
+        let (dk, dv) = (&mut out.dk[seen.clone()], &mut out.dv[seen]);
+        product(dv, width, p.t(), d_o, Write::Add, 1.0, Threads::One);
+        product(dk, width, ds.t(), q, Write::Add, scale, Threads::One);
+        let dq = &mut out.dq[block.stacked().start * width..block.stacked().end * width];
+        product(dq, width, ds, k, Write::Set, scale, Threads::One);
     }
+    out
 }
 
-/// Turns scores into probabilities, and `dp` into `ds = p (dp - sum(do o))`, times the slope of the
-/// bound where there is one.
-fn probabilities_and_scores_gradient(
-    p: &mut [f32],
-    dp: &mut [f32],
-    known: Known<'_>,
-    block: Block,
-    heads: Heads,
-) {
-    let (qw, hd, keys) = (heads.query_width(), heads.width, block.keys());
-    vectorized(|| {
+vectorized! {
+    /// Turns scores into probabilities, and `dp` into `ds = p (dp - sum(do o))`, times the slope of
+    /// the bound where there is one.
+    fn probabilities_and_scores_gradient(
+        p: &mut [f32],
+        dp: &mut [f32],
+        known: Known<'_>,
+        block: Block,
+    ) {
+        let (heads, keys) = (block.heads, block.keys());
         let mut slopes = vec![1.0; if heads.softcap.is_some() { keys } else { 0 }];
         let rows = p.chunks_exact_mut(keys).zip(dp.chunks_exact_mut(keys));
         for (i, (p, dp)) in rows.enumerate() {
-            let (row, seen) = (block.from + i, block.seen(i, heads));
-            let span = row * qw + block.head * hd..row * qw + (block.head + 1) * hd;
+            let (row, seen) = (block.stacked().start + i, block.seen(i));
+            let span = row * heads.width..(row + 1) * heads.width;
             let delta = dot(&known.d_o[span.clone()], &known.o[span]);
             if let Some(cap) = heads.softcap {
                 for (score, slope) in p[seen.clone()].iter_mut().zip(&mut slopes[seen.clone()]) {
@@ -351,8 +393,7 @@ fn probabilities_and_scores_gradient(
                     *slope = 1.0 - (*score / cap) * (*score / cap);
                 }
             }
-            let lse = known.lse[row * heads.query + block.head];
-            exp_shifted(&mut p[seen.clone()], lse);
+            exp_shifted(&mut p[seen.clone()], known.lse[row]);
             p[..seen.start].fill(0.0);
             p[seen.end..].fill(0.0);
             for (dp, p) in dp.iter_mut().zip(p.iter()) {
@@ -362,7 +403,7 @@ fn probabilities_and_scores_gradient(
                 *dp *= slope;
             }
         }
-    });
+    }
 }
 
 #[cfg(test)]

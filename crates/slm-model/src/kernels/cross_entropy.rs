@@ -1,15 +1,20 @@
-//! Cross-entropy fused with the output head, in chunks of rows.
+//! Cross-entropy fused with the output head, in chunks of rows by tiles of the vocabulary.
 //!
-//! Never holds `[m, vocabulary]`: each chunk's logits are turned into their gradient in place and
-//! used up at once. Rows without a label must not be passed in.
+//! Never holds `[m, vocabulary]`: a chunk's logits are turned into their gradient in place and
+//! used up at once, tile by tile, so that what one pass writes the next finds in the caches. Rows
+//! without a label must not be passed in.
 
 use rayon::prelude::*;
 
-use super::exp::{exp_shifted, max, soft_cap, vectorized};
+use super::exp::{exp, exp_shifted, max, soft_cap};
 use super::gemm::{Threads, View, Write, product};
+use crate::vectorized;
 
 /// Rows whose logits are held at once.
 const CHUNK: usize = 256;
+
+/// Tokens of the vocabulary whose logits are computed at once.
+const TILE: usize = 2048;
 
 /// Loss and gradients of a batch of labelled rows.
 pub struct Outcome {
@@ -49,85 +54,159 @@ pub fn forward_backward(
     want: Want,
     cap: Option<f32>,
 ) -> Outcome {
-    let (m, v) = (labels.len(), head.len() / d);
+    let v = head.len() / d;
+    let tiles = |work: &mut TileWork<'_>| {
+        for first in (0..v).step_by(TILE) {
+            let rows = TILE.min(v - first);
+            work(first, rows, &head[first * d..(first + rows) * d]);
+        }
+    };
+    by_tiles(hidden, tiles, [v, d], labels, weights, want, cap, CHUNK)
+}
+
+/// What is done with a tile of the head: the number of its first row, how many rows, and them.
+pub(super) type TileWork<'a> = dyn FnMut(usize, usize, &[f32]) + 'a;
+
+/// [`forward_backward`] with a head that is given tile by tile, the same tiles each time, and
+/// `chunk` rows at once.
+///
+/// With `lse` the log-sum-exp of a row's logits `l`, joined from those of its tiles, its loss is
+/// `lse - l[label]` and its gradient `exp(l - lse) - onehot`.
+pub(super) fn by_tiles(
+    hidden: &[f32],
+    tiles: impl Fn(&mut TileWork<'_>),
+    [v, d]: [usize; 2],
+    labels: &[u32],
+    weights: &[f32],
+    want: Want,
+    cap: Option<f32>,
+    chunk: usize,
+) -> Outcome {
+    let m = labels.len();
+    assert!(
+        labels.iter().all(|label| (*label as usize) < v),
+        "a label outside the vocabulary"
+    );
     let mut outcome = Outcome {
         loss: 0.0,
         d_hidden: want.hidden.then(|| vec![0.0; m * d]),
         d_head: want.head.then(|| vec![0.0; v * d]),
         correct: 0,
     };
-    let mut logits = vec![0.0; CHUNK.min(m) * v];
-    for from in (0..m).step_by(CHUNK) {
-        let to = (from + CHUNK).min(m);
+    let mut logits = vec![0.0; chunk.min(m) * v];
+    for from in (0..m).step_by(chunk) {
+        let to = (from + chunk).min(m);
         let rows = to - from;
         let h = View::new(&hidden[from * d..to * d], rows, d);
-        let logits = &mut logits[..rows * v];
-        product(
-            logits,
-            v,
-            h,
-            View::new(head, v, d).t(),
-            Write::Set,
-            1.0,
-            Threads::All,
-        );
-        let per_row: Vec<(f64, bool)> = logits
-            .par_chunks_exact_mut(v)
-            .zip(&labels[from..to])
-            .zip(&weights[from..to])
-            .map(|((row, label), weight)| {
-                let label = *label as usize;
-                vectorized(|| match cap {
-                    None => row_loss(row, label, *weight),
-                    Some(cap) => capped_row_loss(row, label, *weight, cap),
-                })
-            })
+        let mut row_sums: Vec<_> = labels[from..to]
+            .iter()
+            .map(|label| RowSum::new(*label))
             .collect();
-        outcome.loss += per_row.iter().map(|(loss, _)| loss).sum::<f64>();
-        outcome.correct += per_row.iter().filter(|(_, correct)| *correct).count();
-        let g = View::new(logits, rows, v);
-        if let Some(d_hidden) = &mut outcome.d_hidden {
-            product(
-                &mut d_hidden[from * d..to * d],
-                d,
-                g,
-                View::new(head, v, d),
-                Write::Set,
-                1.0,
-                Threads::All,
-            );
+        tiles(&mut |first, width, head| {
+            let logits = &mut logits[rows * first..rows * (first + width)];
+            let head = View::new(head, width, d).t();
+            product(logits, width, h, head, Write::Set, 1.0, Threads::All);
+            let each = logits.par_chunks_exact_mut(width).zip(&mut row_sums);
+            each.for_each(|(row, sum)| add_tile(sum, row, first, cap));
+        });
+        for (sum, weight) in row_sums.iter().zip(&weights[from..to]) {
+            outcome.loss += *weight as f64 * sum.loss();
+            outcome.correct += (sum.wanted >= sum.top) as usize;
         }
-        if let Some(d_head) = &mut outcome.d_head {
-            product(d_head, d, g.t(), h, Write::Add, 1.0, Threads::All);
+        if !want.hidden && !want.head {
+            continue;
         }
+        tiles(&mut |first, width, head| {
+            let logits = &mut logits[rows * first..rows * (first + width)];
+            let each = logits.par_chunks_exact_mut(width).zip(&row_sums);
+            let each = each.zip(&weights[from..to]);
+            each.for_each(|((row, sum), weight)| gradient(sum, row, first, *weight, cap));
+            let g = View::new(logits, rows, width);
+            if let Some(d_hidden) = &mut outcome.d_hidden {
+                let d_hidden = &mut d_hidden[from * d..to * d];
+                let head = View::new(head, width, d);
+                product(d_hidden, d, g, head, Write::Add, 1.0, Threads::All);
+            }
+            if let Some(d_head) = &mut outcome.d_head {
+                let d_head = &mut d_head[first * d..(first + width) * d];
+                product(d_head, d, g.t(), h, Write::Add, 1.0, Threads::All);
+            }
+        });
     }
     outcome
 }
 
-/// Loss of one row; leaves `weight (softmax - onehot)` in place of the logits.
-#[inline(always)]
-pub(super) fn row_loss(row: &mut [f32], label: usize, weight: f32) -> (f64, bool) {
-    let (top, wanted) = (max(row), row[label]);
-    let sum = exp_shifted(row, top);
-    let inverse = weight / sum;
-    row.iter_mut().for_each(|p| *p *= inverse);
-    row[label] -= weight;
-    let loss = (top - wanted) as f64 + (sum as f64).ln();
-    (weight as f64 * loss, wanted >= top)
+/// What is known of a row from the tiles seen so far.
+struct RowSum {
+    label: usize,
+    /// Logit of the label.
+    wanted: f32,
+    /// Largest logit.
+    top: f32,
+    /// Sum of the exponentials, each of the logit less `top`.
+    sum: f32,
 }
 
-/// As [`row_loss`] of bounded logits; the gradient is that towards the logits before the bound.
-#[inline(always)]
-pub(super) fn capped_row_loss(row: &mut [f32], label: usize, weight: f32, cap: f32) -> (f64, bool) {
-    row.iter_mut()
-        .for_each(|logit| *logit = soft_cap(*logit, cap));
-    let capped = row.to_vec();
-    let found = row_loss(row, label, weight);
-    for (gradient, capped) in row.iter_mut().zip(&capped) {
-        let tanh = capped / cap;
-        *gradient *= 1.0 - tanh * tanh;
+impl RowSum {
+    fn new(label: u32) -> Self {
+        Self {
+            label: label as usize,
+            wanted: f32::NEG_INFINITY,
+            top: f32::NEG_INFINITY,
+            sum: 0.0,
+        }
     }
-    found
+
+    fn loss(&self) -> f64 {
+        (self.top - self.wanted) as f64 + (self.sum as f64).ln()
+    }
+}
+
+vectorized! {
+    /// Takes the logits of a tile that begins with token `first`, bounding them where asked to.
+    fn add_tile(this: &mut RowSum, row: &mut [f32], first: usize, cap: Option<f32>) {
+        if let Some(cap) = cap {
+            row.iter_mut().for_each(|logit| *logit = soft_cap(*logit, cap));
+        }
+        if let Some(wanted) = row.get(this.label.wrapping_sub(first)) {
+            this.wanted = *wanted;
+        }
+        let top = max(row).max(this.top);
+        let mut part = [0.0; 256];
+        let mut sum = 0.0;
+        for logits in row.chunks(part.len()) {
+            let part = &mut part[..logits.len()];
+            part.copy_from_slice(logits);
+            sum += exp_shifted(part, top);
+        }
+        this.sum = this.sum * exp(this.top - top) + sum;
+        this.top = top;
+    }
+}
+
+vectorized! {
+    /// Puts the gradient of `weight` times the loss in place of a tile's logits.
+    fn gradient(
+        this: &RowSum,
+        row: &mut [f32],
+        first: usize,
+        weight: f32,
+        cap: Option<f32>,
+    ) {
+        let factor = weight / this.sum;
+        let own = row.get(this.label.wrapping_sub(first)).copied();
+        match cap {
+            None => row.iter_mut().for_each(|x| *x = exp(*x - this.top) * factor),
+            Some(cap) => row.iter_mut().for_each(|x| {
+                let tanh = *x / cap;
+                *x = exp(*x - this.top) * factor * (1.0 - tanh * tanh);
+            }),
+        }
+        if let Some(logit) = own {
+            let slope = cap.map_or(1.0, |cap| 1.0 - (logit / cap) * (logit / cap));
+            row[this.label - first] -= weight * slope;
+        }
+    }
 }
 
 #[cfg(test)]
@@ -158,6 +237,37 @@ mod tests {
             });
         }
         assert!(run(&h, &w, false, Some(0.1)).loss < run(&h, &w, false, None).loss);
+    }
+
+    #[test]
+    fn a_vocabulary_of_several_tiles_is_the_softmax_over_all() {
+        let (m, d, v) = (3, 4, TILE + 77);
+        let (h, w) = (random(1, m * d), random(2, v * d));
+        let labels = [5, TILE as u32 + 3, TILE as u32 - 1];
+        let want = Want {
+            hidden: true,
+            head: true,
+        };
+        for cap in [None, Some(0.8)] {
+            let found = forward_backward(&h, &w, d, &labels, &[1.0; 3], want, cap);
+            let mut loss = 0.0;
+            for (h, label) in h.chunks(d).zip(labels) {
+                let logits: Vec<f64> = w
+                    .chunks(d)
+                    .map(|w| w.iter().zip(h).map(|(a, b)| *a as f64 * *b as f64).sum())
+                    .map(|l: f64| cap.map_or(l, |cap| cap as f64 * (l / cap as f64).tanh()))
+                    .collect();
+                let sum: f64 = logits.iter().map(|l| l.exp()).sum();
+                loss += sum.ln() - logits[label as usize];
+            }
+            assert!((found.loss - loss).abs() < 1e-4, "{} {loss}", found.loss);
+            check_gradient(&h, &found.d_hidden.unwrap(), 1, |h| {
+                forward_backward(h, &w, d, &labels, &[1.0; 3], want, cap).loss
+            });
+            check_gradient(&w, &found.d_head.unwrap(), 997, |w| {
+                forward_backward(&h, w, d, &labels, &[1.0; 3], want, cap).loss
+            });
+        }
     }
 
     #[test]

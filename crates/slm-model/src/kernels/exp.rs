@@ -2,8 +2,6 @@
 //!
 //! The polynomial is Cephes' `expf`: range reduction by `log 2`, degree 5, about 2 ulp.
 
-use pulp::Arch;
-
 const LOG2_E: f32 = std::f32::consts::LOG2_E;
 const LN2_HIGH: f32 = 0.693_359_4;
 const LN2_LOW: f32 = -2.121_944_4e-4;
@@ -14,7 +12,8 @@ pub fn exp(x: f32) -> f32 {
     let clamped = x.clamp(-87.3, 88.0);
     // Adding and subtracting 1.5 * 2^23 rounds to the nearest integer without a branch.
     let magic = 12_582_912.0f32;
-    let n = (clamped * LOG2_E + magic) - magic;
+    let rounded = clamped * LOG2_E + magic;
+    let n = rounded - magic;
     let r = clamped - n * LN2_HIGH - n * LN2_LOW;
     let mut p = 1.987_569_1e-4f32;
     p = p * r + 1.398_199_9e-3;
@@ -23,7 +22,9 @@ pub fn exp(x: f32) -> f32 {
     p = p * r + 1.666_666_5e-1;
     p = p * r + 0.5;
     let fraction = p * r * r + r + 1.0;
-    let power = f32::from_bits(((n as i32 + 127) << 23) as u32);
+    // The sum's low bits are the integer; a cast of `n` would have to saturate.
+    let integer = rounded.to_bits().wrapping_sub(magic.to_bits());
+    let power = f32::from_bits(integer.wrapping_add(127) << 23);
     if x < -87.3 { 0.0 } else { fraction * power }
 }
 
@@ -103,10 +104,38 @@ pub fn dot(a: &[f32], b: &[f32]) -> f32 {
     lanes.iter().sum::<f32>() + rest
 }
 
-/// Runs `work` compiled for the widest vectors this machine has.
-#[inline(always)]
-pub fn vectorized<R>(work: impl FnOnce() -> R) -> R {
-    Arch::new().dispatch(work)
+/// Defines a function that runs with the widest vectors that this machine has.
+///
+/// The body is compiled twice, for AVX2 and for any machine, and must call only functions that are
+/// inlined. (A closure handed to a dispatcher does not serve: the compiler may leave it outside of
+/// the vectorized function.) Both give the same bits: nothing is contracted or reordered.
+#[macro_export]
+macro_rules! vectorized {
+    (
+        $(#[$attribute:meta])*
+        $visibility:vis fn $name:ident $(<$generic:ident: $bound:ident>)? (
+            $($argument:ident: $type:ty),* $(,)?
+        ) $(-> $result:ty)? $body:block
+    ) => {
+        $(#[$attribute])*
+        $visibility fn $name $(<$generic: $bound>)? ($($argument: $type),*) $(-> $result)? {
+            #[inline(always)]
+            fn portable $(<$generic: $bound>)? ($($argument: $type),*) $(-> $result)? $body
+
+            #[cfg(target_arch = "x86_64")]
+            {
+                #[target_feature(enable = "avx2,fma")]
+                fn wide $(<$generic: $bound>)? ($($argument: $type),*) $(-> $result)? {
+                    portable $(::<$generic>)? ($($argument),*)
+                }
+                if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+                    // SAFETY: the machine has both.
+                    return unsafe { wide $(::<$generic>)? ($($argument),*) };
+                }
+            }
+            portable $(::<$generic>)? ($($argument),*)
+        }
+    };
 }
 
 #[cfg(test)]

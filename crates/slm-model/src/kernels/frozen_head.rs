@@ -1,12 +1,9 @@
 //! Cross-entropy with a packed head that does not learn, in chunks of rows.
 //!
-//! As [`super::cross_entropy`], whose row arithmetic it uses, with a smaller chunk, because who
-//! packs the head wants memory. Knows the head's products; not burn.
+//! As [`super::cross_entropy`], which does the work, with a smaller chunk, because who packs the
+//! head wants memory. Knows how the head is held; not burn.
 
-use rayon::prelude::*;
-
-use super::cross_entropy::{Outcome, capped_row_loss, row_loss};
-use super::exp::vectorized;
+use super::cross_entropy::{Outcome, TileWork, Want, by_tiles};
 use crate::quant::FrozenMatrix;
 
 /// Rows whose logits are held at once.
@@ -28,37 +25,21 @@ pub fn forward_backward(
     want_hidden: bool,
     cap: Option<f32>,
 ) -> Outcome {
-    let ([v, d], m) = (head.shape(), labels.len());
-    let mut outcome = Outcome {
-        loss: 0.0,
-        d_hidden: want_hidden.then(|| vec![0.0; m * d]),
-        d_head: None,
-        correct: 0,
+    let want = Want {
+        hidden: want_hidden,
+        head: false,
     };
-    let mut logits = vec![0.0; CHUNK.min(m) * v];
-    for from in (0..m).step_by(CHUNK) {
-        let to = (from + CHUNK).min(m);
-        let logits = &mut logits[..(to - from) * v];
-        head.linear_into(&hidden[from * d..to * d], to - from, logits);
-        let per_row: Vec<(f64, bool)> = logits
-            .par_chunks_exact_mut(v)
-            .zip(&labels[from..to])
-            .zip(&weights[from..to])
-            .map(|((row, label), weight)| {
-                let label = *label as usize;
-                vectorized(|| match cap {
-                    None => row_loss(row, label, *weight),
-                    Some(cap) => capped_row_loss(row, label, *weight, cap),
-                })
-            })
-            .collect();
-        outcome.loss += per_row.iter().map(|(loss, _)| loss).sum::<f64>();
-        outcome.correct += per_row.iter().filter(|(_, correct)| *correct).count();
-        if let Some(d_hidden) = &mut outcome.d_hidden {
-            head.linear_dx_into(logits, to - from, &mut d_hidden[from * d..to * d]);
-        }
-    }
-    outcome
+    let tiles = |work: &mut TileWork<'_>| head.for_tiles(work);
+    by_tiles(
+        hidden,
+        tiles,
+        head.shape(),
+        labels,
+        weights,
+        want,
+        cap,
+        CHUNK,
+    )
 }
 
 #[cfg(test)]

@@ -4,7 +4,8 @@
 use rayon::prelude::*;
 
 use super::ROWS_PER_TASK;
-use super::exp::{exp, tanh, vectorized};
+use super::exp::{exp, tanh};
+use crate::vectorized;
 
 const SPAN: usize = 16 * 1024;
 
@@ -77,14 +78,15 @@ fn forward_as<A: Act>(g: &[f32], u: &[f32]) -> Vec<f32> {
     h.par_chunks_mut(SPAN)
         .zip(g.par_chunks(SPAN))
         .zip(u.par_chunks(SPAN))
-        .for_each(|((h, g), u)| vectorized(|| values::<A>(h, g, u)));
+        .for_each(|((h, g), u)| values::<A>(h, g, u));
     h
 }
 
-#[inline(always)]
-fn values<A: Act>(h: &mut [f32], g: &[f32], u: &[f32]) {
-    for ((h, g), u) in h.iter_mut().zip(g).zip(u) {
-        *h = A::value(*g, *u);
+vectorized! {
+    fn values<A: Act>(h: &mut [f32], g: &[f32], u: &[f32]) {
+        for ((h, g), u) in h.iter_mut().zip(g).zip(u) {
+            *h = A::value(*g, *u);
+        }
     }
 }
 
@@ -106,14 +108,15 @@ fn backward_as<A: Act>(dh: &[f32], g: &[f32], u: &[f32]) -> (Vec<f32>, Vec<f32>)
         .zip(dh.par_chunks(SPAN))
         .zip(g.par_chunks(SPAN))
         .zip(u.par_chunks(SPAN))
-        .for_each(|((((dg, du), dh), g), u)| vectorized(|| slopes::<A>(dg, du, dh, g, u)));
+        .for_each(|((((dg, du), dh), g), u)| slopes::<A>(dg, du, dh, g, u));
     (dg, du)
 }
 
-#[inline(always)]
-fn slopes<A: Act>(dg: &mut [f32], du: &mut [f32], dh: &[f32], g: &[f32], u: &[f32]) {
-    for ((((dg, du), dh), g), u) in dg.iter_mut().zip(du).zip(dh).zip(g).zip(u) {
-        (*dg, *du) = A::gradients(*dh, *g, *u);
+vectorized! {
+    fn slopes<A: Act>(dg: &mut [f32], du: &mut [f32], dh: &[f32], g: &[f32], u: &[f32]) {
+        for ((((dg, du), dh), g), u) in dg.iter_mut().zip(du).zip(dh).zip(g).zip(u) {
+            (*dg, *du) = A::gradients(*dh, *g, *u);
+        }
     }
 }
 
@@ -133,12 +136,10 @@ fn joined_forward_as<A: Act>(gu: &[f32], f: usize) -> Vec<f32> {
     h.par_chunks_mut(f * ROWS_PER_TASK)
         .zip(gu.par_chunks(2 * f * ROWS_PER_TASK))
         .for_each(|(h, gu)| {
-            vectorized(|| {
-                for (h, gu) in h.chunks_exact_mut(f).zip(gu.chunks_exact(2 * f)) {
-                    let (g, u) = gu.split_at(f);
-                    values::<A>(h, g, u);
-                }
-            });
+            for (h, gu) in h.chunks_exact_mut(f).zip(gu.chunks_exact(2 * f)) {
+                let (g, u) = gu.split_at(f);
+                values::<A>(h, g, u);
+            }
         });
     h
 }
@@ -160,13 +161,11 @@ fn joined_backward_as<A: Act>(dh: &[f32], gu: &[f32], f: usize) -> Vec<f32> {
         .zip(gu.par_chunks(2 * f * ROWS_PER_TASK))
         .zip(dh.par_chunks(f * ROWS_PER_TASK))
         .for_each(|((dgu, gu), dh)| {
-            vectorized(|| {
-                let rows = dgu.chunks_exact_mut(2 * f).zip(gu.chunks_exact(2 * f));
-                for ((dgu, gu), dh) in rows.zip(dh.chunks_exact(f)) {
-                    let ((dg, du), (g, u)) = (dgu.split_at_mut(f), gu.split_at(f));
-                    slopes::<A>(dg, du, dh, g, u);
-                }
-            });
+            let rows = dgu.chunks_exact_mut(2 * f).zip(gu.chunks_exact(2 * f));
+            for ((dgu, gu), dh) in rows.zip(dh.chunks_exact(f)) {
+                let ((dg, du), (g, u)) = (dgu.split_at_mut(f), gu.split_at(f));
+                slopes::<A>(dg, du, dh, g, u);
+            }
         });
     dgu
 }

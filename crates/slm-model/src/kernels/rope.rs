@@ -5,7 +5,7 @@
 use rayon::prelude::*;
 
 use super::ROWS_PER_TASK;
-use super::exp::vectorized;
+use crate::vectorized;
 
 /// Cosines and sines for every position up to a length, for one or several sets of frequencies.
 #[derive(Debug, Clone)]
@@ -88,22 +88,31 @@ pub fn apply(x: &mut [f32], width: usize, head: usize, rows: &[u32], table: &Tab
     }
     x.par_chunks_mut(width * ROWS_PER_TASK)
         .zip(rows.par_chunks(ROWS_PER_TASK))
-        .for_each(|(x, rows)| {
-            vectorized(|| {
-                for (x, row) in x.chunks_exact_mut(width).zip(rows) {
-                    let (cos, sin) = table.row(*row as usize);
-                    let sign = if turn == Turn::Forward { 1.0 } else { -1.0 };
-                    for head in x.chunks_exact_mut(head) {
-                        let (low, high) = head[..2 * half].split_at_mut(half);
-                        for (((a, b), c), s) in low.iter_mut().zip(high).zip(cos).zip(sin) {
-                            let (x, y, s) = (*a, *b, s * sign);
-                            *a = x * c - y * s;
-                            *b = y * c + x * s;
-                        }
-                    }
+        .for_each(|(x, rows)| turn_rows(x, width, head, rows, table, turn));
+}
+
+vectorized! {
+    fn turn_rows(
+        x: &mut [f32],
+        width: usize,
+        head: usize,
+        rows: &[u32],
+        table: &Table,
+        turn: Turn,
+    ) {
+        let (half, sign) = (table.half, if turn == Turn::Forward { 1.0 } else { -1.0 });
+        for (x, row) in x.chunks_exact_mut(width).zip(rows) {
+            let (cos, sin) = table.row(*row as usize);
+            for head in x.chunks_exact_mut(head) {
+                let (low, high) = head[..2 * half].split_at_mut(half);
+                for (((a, b), c), s) in low.iter_mut().zip(high).zip(cos).zip(sin) {
+                    let (x, y, s) = (*a, *b, s * sign);
+                    *a = x * c - y * s;
+                    *b = y * c + x * s;
                 }
-            });
-        });
+            }
+        }
+    }
 }
 
 #[cfg(test)]

@@ -95,7 +95,7 @@ impl FrozenMatrix {
     }
 
     /// Calls `work` with each tile of widened rows and the number of its first row.
-    fn for_tiles(&self, mut work: impl FnMut(usize, usize, &[f32])) {
+    pub(crate) fn for_tiles(&self, mut work: impl FnMut(usize, usize, &[f32])) {
         let height = (TILE / self.columns.max(1)).clamp(1, self.rows.max(1));
         let mut tile = vec![0.0; height * self.columns];
         for first in (0..self.rows).step_by(height) {

@@ -1,8 +1,20 @@
-//! Matrix products over strided views, by the `gemm` crate.
+//! Matrix products over strided views, in f32.
 //!
-//! The one place that hands raw pointers to it; every bound is checked here first.
+//! The widest kernel that the machine has is chosen at run time; all of them add in the same
+//! order. Knows shapes and strides; not layers.
 
-use gemm::Parallelism;
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+mod blocked;
+mod pack;
+mod portable;
+
+use std::ops::Range;
+use std::sync::OnceLock;
+
+use blocked::{Output, multiply};
 
 /// A strided matrix over a slice.
 #[derive(Clone, Copy)]
@@ -41,6 +53,18 @@ impl<'a> View<'a> {
         }
     }
 
+    /// Some rows and columns of it.
+    fn part(self, rows: Range<usize>, columns: Range<usize>) -> Self {
+        debug_assert!(rows.end <= self.rows && columns.end <= self.columns);
+        let start = rows.start * self.row_stride + columns.start * self.column_stride;
+        Self {
+            data: &self.data[start.min(self.data.len())..],
+            rows: rows.len(),
+            columns: columns.len(),
+            ..self
+        }
+    }
+
     /// The transpose, without a copy.
     pub fn t(self) -> Self {
         Self {
@@ -54,7 +78,7 @@ impl<'a> View<'a> {
 }
 
 /// What to do with what the output holds.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Write {
     /// Overwrite it.
     Set,
@@ -78,6 +102,27 @@ pub fn product(
     scale: f32,
     threads: Threads,
 ) {
+    product_by(
+        Kernel::best(),
+        out,
+        row_stride,
+        (a, b),
+        write,
+        scale,
+        threads,
+    );
+}
+
+/// [`product`] by one kernel.
+fn product_by(
+    kernel: Kernel,
+    out: &mut [f32],
+    row_stride: usize,
+    (a, b): (View<'_>, View<'_>),
+    write: Write,
+    scale: f32,
+    threads: Threads,
+) {
     let (m, k, n) = (a.rows, a.columns, b.columns);
     assert_eq!(k, b.rows, "inner sizes of a product differ");
     if m == 0 || n == 0 {
@@ -87,39 +132,69 @@ pub fn product(
         (m - 1) * row_stride + n <= out.len() && n <= row_stride,
         "output of a product is too small"
     );
-    let parallelism = match threads {
-        Threads::One => Parallelism::None,
-        Threads::All => Parallelism::Rayon(0),
-    };
-    // SAFETY: `View::strided` and the assertion above keep every access inside the slices; `out`
-    // is borrowed mutably, so it overlaps neither input.
-    unsafe {
-        gemm::gemm(
-            m,
-            n,
-            k,
-            out.as_mut_ptr(),
-            1,
-            row_stride as isize,
-            write == Write::Add,
-            a.data.as_ptr(),
-            a.column_stride as isize,
-            a.row_stride as isize,
-            b.data.as_ptr(),
-            b.column_stride as isize,
-            b.row_stride as isize,
-            1.0,
-            scale,
-            false,
-            false,
-            false,
-            parallelism,
-        );
+    if k == 0 {
+        if write == Write::Set {
+            for row in out.chunks_mut(row_stride).take(m) {
+                row[..n].fill(0.0);
+            }
+        }
+        return;
+    }
+    // SAFETY: the assertion above keeps every row of the output inside `out`, which is borrowed
+    // mutably until the product is done.
+    let output = unsafe { Output::new(out.as_mut_ptr(), row_stride) };
+    kernel.multiply(output, (a, b), write, scale, threads);
+}
+
+/// The tiles that products are made of.
+#[derive(Clone, Copy)]
+enum Kernel {
+    Portable,
+    #[cfg(target_arch = "x86_64")]
+    Avx2(avx2::Avx2),
+    #[cfg(target_arch = "x86_64")]
+    Avx512(avx512::Avx512),
+}
+
+impl Kernel {
+    /// The fastest one here.
+    fn best() -> Self {
+        static BEST: OnceLock<Kernel> = OnceLock::new();
+        *BEST.get_or_init(|| Self::available().last().copied().unwrap_or(Self::Portable))
+    }
+
+    /// All that this machine can run, slowest first.
+    fn available() -> Vec<Self> {
+        #[allow(unused_mut)]
+        let mut found = vec![Self::Portable];
+        #[cfg(target_arch = "x86_64")]
+        {
+            found.extend(avx2::Avx2::detect().map(Self::Avx2));
+            found.extend(avx512::Avx512::detect().map(Self::Avx512));
+        }
+        found
+    }
+
+    fn multiply(
+        self,
+        out: Output,
+        factors: (View<'_>, View<'_>),
+        write: Write,
+        scale: f32,
+        threads: Threads,
+    ) {
+        match self {
+            Self::Portable => multiply(portable::Portable, out, factors, write, scale, threads),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2(tile) => multiply(tile, out, factors, write, scale, threads),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512(tile) => multiply(tile, out, factors, write, scale, threads),
+        }
     }
 }
 
 /// How many threads a product uses.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Threads {
     /// The calling thread only, for products inside a parallel task.
     One,
@@ -182,22 +257,4 @@ pub fn linear_dw(dy: &[f32], x: &[f32], m: usize, k: usize, n: usize) -> Vec<f32
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::kernels::testing::{check_gradient, dot, random};
-
-    #[test]
-    fn linear_and_its_gradients() {
-        let (m, k, n) = (5, 7, 6);
-        let (x, w, g) = (random(1, m * k), random(2, n * k), random(3, m * n));
-        let y = linear(&x, &w, m, k, n);
-        let by_hand: f32 = (0..k).map(|i| x[2 * k + i] * w[4 * k + i]).sum();
-        assert!((y[2 * n + 4] - by_hand).abs() < 1e-5);
-        check_gradient(&x, &linear_dx(&g, &w, m, k, n), 1, |x| {
-            dot(&linear(x, &w, m, k, n), &g)
-        });
-        check_gradient(&w, &linear_dw(&g, &x, m, k, n), 1, |w| {
-            dot(&linear(&x, w, m, k, n), &g)
-        });
-    }
-}
+mod tests;
