@@ -6,8 +6,6 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
-use std::sync::mpsc::{SyncSender, sync_channel};
-use std::thread::JoinHandle;
 
 use anyhow::Result;
 use slm_data::card::{Card, CardLeaf, card};
@@ -16,7 +14,7 @@ use slm_data::flow::TRACE;
 use slm_data::review::Reviews;
 use slm_data::split::Part;
 use slm_data::synthesize::{Sink, Summary};
-use slm_data::{DataError, Entry, JsonlWriter, Sample};
+use slm_data::{Entry, JsonlWriter, Sample};
 use slm_taxonomy::Leaf;
 
 use super::import::{TEST_FILE, TRAIN_FILE};
@@ -55,23 +53,19 @@ pub fn known_reviews(context: &Context, inputs: &mut Vec<Input>) -> Result<Revie
     Ok(reviews)
 }
 
-/// Rows that wait to be written at most, so that memory stays bounded.
-const WAITING: usize = 1024;
-
-/// A dataset in the making. A thread of its own writes and counts, while the next rows are made.
-pub struct DatasetWriter {
-    sender: SyncSender<Item>,
-    thread: JoinHandle<slm_data::Result<Files>>,
+/// The files of a dataset in the making, and the counts of what is in them.
+pub struct DatasetWriter<'a> {
+    train: JsonlWriter,
+    validation: JsonlWriter,
+    test: JsonlWriter,
+    ledger: JsonlWriter,
+    tally: Tally,
+    reviews: &'a Reviews,
     progress: Progress,
     kept: u64,
 }
 
-enum Item {
-    Row(Part, Sample),
-    Dropped(Entry),
-}
-
-impl DatasetWriter {
+impl<'a> DatasetWriter<'a> {
     /// Begins the files in `folder`; `rows` are expected.
     ///
     /// # Errors
@@ -79,23 +73,17 @@ impl DatasetWriter {
     pub fn create(
         context: &Context,
         folder: &Path,
-        reviews: &Reviews,
+        reviews: &'a Reviews,
         rows: usize,
     ) -> Result<Self> {
-        let mut files = Files::create(folder, reviews.clone())?;
-        let (sender, receiver) = sync_channel(WAITING);
-        let thread = std::thread::spawn(move || {
-            for item in receiver {
-                match item {
-                    Item::Row(part, sample) => files.keep(part, sample)?,
-                    Item::Dropped(entry) => files.drop(entry)?,
-                }
-            }
-            Ok(files)
-        });
+        let file = |name: &str| JsonlWriter::create(&folder.join(name));
         Ok(Self {
-            sender,
-            thread,
+            train: file(TRAIN_FILE)?,
+            validation: file(VALIDATION_FILE)?,
+            test: file(TEST_FILE)?,
+            ledger: file(LEDGER_FILE)?,
+            tally: Tally::default(),
+            reviews,
             progress: context.terminal.progress("rows", rows as u64, "rows"),
             kept: 0,
         })
@@ -106,12 +94,12 @@ impl DatasetWriter {
     /// # Errors
     /// A file cannot be written.
     pub fn finish(self) -> Result<Figures> {
-        let files = self.close()?;
-        files.train.finish()?;
-        files.validation.finish()?;
-        files.test.finish()?;
-        files.ledger.finish()?;
-        Ok(files.tally.figures())
+        self.progress.finish();
+        self.train.finish()?;
+        self.validation.finish()?;
+        self.test.finish()?;
+        self.ledger.finish()?;
+        Ok(self.tally.figures())
     }
 
     /// Completes the ledger alone, after a failure; the number of its entries.
@@ -119,64 +107,12 @@ impl DatasetWriter {
     /// # Errors
     /// It cannot be written.
     pub fn finish_ledger(self) -> Result<usize> {
-        Ok(self.close()?.ledger.finish()?)
-    }
-
-    /// Waits until all is written.
-    fn close(self) -> Result<Files> {
-        drop(self.sender);
-        let files = self.thread.join();
         self.progress.finish();
-        match files {
-            Ok(files) => Ok(files?),
-            Err(panic) => std::panic::resume_unwind(panic),
-        }
-    }
-
-    /// A writer that has stopped says why when it is closed.
-    fn send(&mut self, item: Item) -> slm_data::Result<()> {
-        self.sender.send(item).map_err(|_| DataError::Settings {
-            message: "the dataset's files cannot be written any more".to_owned(),
-            hint: "is the disk full?".to_owned(),
-        })
+        Ok(self.ledger.finish()?)
     }
 }
 
-impl Sink for DatasetWriter {
-    fn keep(&mut self, part: Part, sample: Sample) -> slm_data::Result<()> {
-        self.kept += 1;
-        self.progress.set(self.kept, "");
-        self.send(Item::Row(part, sample))
-    }
-
-    fn drop(&mut self, entry: Entry) -> slm_data::Result<()> {
-        self.send(Item::Dropped(entry))
-    }
-}
-
-/// The files, and the counts of what is in them.
-struct Files {
-    train: JsonlWriter,
-    validation: JsonlWriter,
-    test: JsonlWriter,
-    ledger: JsonlWriter,
-    tally: Tally,
-    reviews: Reviews,
-}
-
-impl Files {
-    fn create(folder: &Path, reviews: Reviews) -> slm_data::Result<Self> {
-        let file = |name: &str| JsonlWriter::create(&folder.join(name));
-        Ok(Self {
-            train: file(TRAIN_FILE)?,
-            validation: file(VALIDATION_FILE)?,
-            test: file(TEST_FILE)?,
-            ledger: file(LEDGER_FILE)?,
-            tally: Tally::default(),
-            reviews,
-        })
-    }
-
+impl Sink for DatasetWriter<'_> {
     fn keep(&mut self, part: Part, sample: Sample) -> slm_data::Result<()> {
         let mut sample = match self.reviews.apply(sample) {
             Ok(sample) => sample,
@@ -185,6 +121,8 @@ impl Files {
         self.ledger.write(&Entry::kept(&sample, part.name()))?;
         sample.metadata.remove(TRACE);
         self.tally.keep(part, &sample);
+        self.kept += 1;
+        self.progress.set(self.kept, "");
         match part {
             Part::Train => self.train.write(&sample),
             Part::Validation => self.validation.write(&sample),

@@ -83,10 +83,8 @@ pub fn synthesize(
             },
             filters: settings.filters(),
         };
-        let made = synthesize_into(&teacher, &seeds, &settings, &mut writer);
-        // A disk that is full is told by the writer, not by whom it kept waiting.
+        let summary = synthesize_into(&teacher, &seeds, &settings, &mut writer)?;
         let figures = writer.finish()?;
-        let summary = made?;
         tell(context, teacher.name(), &summary, &figures);
         let card = Card {
             name: name.unwrap_or_default(),

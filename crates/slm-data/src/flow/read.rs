@@ -69,8 +69,9 @@ pub fn parse_flow(path: &Path, text: &str) -> Result<Flow> {
         digest: Sha256::new_with_prefix(text),
         faults: Vec::new(),
     };
-    let document: Yaml = serde_yaml::from_str(text).map_err(fault)?;
-    if instructlab::is_pipeline(&document) {
+    if let Ok(document) = serde_yaml::from_str::<Yaml>(text)
+        && instructlab::is_pipeline(&document)
+    {
         return reader.pipeline(document);
     }
     // From the text, not from the value: its faults have places.

@@ -148,9 +148,14 @@ pub(crate) fn find_caseless(text: &str, needle: &str) -> Vec<std::ops::Range<usi
     if needle.is_empty() {
         return found;
     }
+    let (bytes, first) = (text.as_bytes(), needle.as_bytes()[0]);
     let mut at = 0;
     while at < text.len() {
-        if let Some(len) = caseless_prefix(&text[at..], needle) {
+        // One byte rules out most places.
+        let both_ascii = first.is_ascii() && bytes[at].is_ascii();
+        if both_ascii && !first.eq_ignore_ascii_case(&bytes[at]) {
+            at += 1;
+        } else if let Some(len) = caseless_prefix(&text[at..], needle) {
             found.push(at..at + len);
             at += len;
         } else {

@@ -97,16 +97,7 @@ pub(super) fn translate(
     if !faults.is_empty() {
         return Err(faults);
     }
-    // Upstream calls an answer a response.
-    if translator.made.contains("response") && !translator.made.contains("answer") {
-        let (from, to) = (vec!["response".to_owned()], vec!["answer".to_owned()]);
-        translator.push(
-            "response_to_answer",
-            from,
-            to,
-            Step::Transform(Transform::Copy),
-        );
-    }
+    translator.name_outputs();
     let name = path
         .file_stem()
         .map(|stem| stem.to_string_lossy().into_owned());
@@ -165,6 +156,29 @@ impl Translator<'_> {
             expected,
             step,
         });
+    }
+
+    /// Upstream calls an answer a response; its simple pipelines have both in one text, which it
+    /// divides behind the first question mark.
+    fn name_outputs(&mut self) {
+        let column = |name: &str| vec![name.to_owned()];
+        let has = |name: &str| self.made.contains(name);
+        if has("response") && !has("answer") {
+            let copy = Step::Transform(Transform::Copy);
+            self.push(
+                "response_to_answer",
+                column("response"),
+                column("answer"),
+                copy,
+            );
+        } else if has("output") && !has("question") {
+            let parse = Step::Parse(Parse {
+                parsing_pattern: Some(r"(?s)\A(.*?\?)(.+)\z".to_owned()),
+                ..Parse::default()
+            });
+            let both = vec!["question".to_owned(), "answer".to_owned()];
+            self.push("divide_output", column("output"), both, parse);
+        }
     }
 
     fn block(&mut self, raw: Raw) -> Outcome<()> {

@@ -146,7 +146,7 @@ fn a_pipeline_makes_rows_and_its_scores_are_judged() {
         ["seed_question", "seed_response", "task_description"]
     );
     let facts = LeafFacts {
-        task_description: "Do it.".into(),
+        task_description: "Do it".into(),
         ..LeafFacts::default()
     };
     let facts = BTreeMap::from([("skills/a".to_owned(), facts)]);
@@ -236,4 +236,24 @@ blocks:
         "{questions:?}"
     );
     assert_eq!(made.samples[0].answer(), Some("Because."));
+}
+
+#[test]
+fn a_simple_pipeline_has_question_and_answer_in_one_text() {
+    let folder = tempfile::tempdir().unwrap();
+    let pipeline = "version: \"1.0\"\nblocks:\n  - name: ask\n    type: LLMBlock\n    config:\n      config_path: prompts/plain.yaml\n      output_cols: [output]\n      gen_kwargs: {n: scaled}\n    drop_duplicates: [output]\n";
+    std::fs::create_dir_all(folder.path().join("prompts")).unwrap();
+    let plain = "generation: Rate {{seed_question}}\nstart_tags: ['']\nend_tags: ['']\n";
+    std::fs::write(folder.path().join("prompts/plain.yaml"), plain).unwrap();
+    let flow = write(folder.path(), pipeline).unwrap();
+    let names: Vec<&str> = flow.blocks.iter().map(|b| b.name.as_str()).collect();
+    assert_eq!(names, ["ask", "ask (distinct)", "divide_output"]);
+    let Step::Parse(parse) = &flow.blocks[2].step else {
+        panic!("the last block parses");
+    };
+    let pattern = crate::flow::pattern::Pattern::new(parse.parsing_pattern.as_ref().unwrap());
+    assert_eq!(
+        pattern.unwrap().find_all("Why?\n\nBecause. Or not?"),
+        [["Why?", "\n\nBecause. Or not?"]]
+    );
 }
