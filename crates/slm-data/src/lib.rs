@@ -6,6 +6,7 @@
 pub mod agreement;
 mod calls;
 pub mod corpus;
+pub mod dataset;
 pub mod document;
 pub mod error;
 pub mod eval_row;
@@ -24,10 +25,11 @@ pub mod split;
 pub mod synthesize;
 pub mod teacher;
 
+pub use dataset::{RowReader, SampleReader, SampleWriter, read_all, read_all_as};
 pub use error::{DataError, Place, Result};
 pub use eval_row::{EvalRow, to_eval_row};
 pub use formats::Format;
-pub use jsonl::{JsonlReader, JsonlWriter, SampleReader, read_all, read_all_as, write_all};
+pub use jsonl::{JsonlReader, JsonlWriter, write_all};
 pub use ledger::{Entry, Fate, write_ledger};
 pub use sample::{Message, Plain, Role, Sample, content_hash};
 pub use split::{Split, SplitSettings, leakage, split};
