@@ -70,6 +70,7 @@ fn tensors_and_the_network_stay_in_their_rooms() {
         assert!(allowed.contains(&room.as_str()), "`{room}` names burn");
     }
     assert_eq!(rooms("reqwest"), ["slm-cli"]);
+    assert_eq!(rooms("polars"), ["slm-table"]);
 }
 
 #[test]

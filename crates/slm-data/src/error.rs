@@ -5,7 +5,10 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-/// Where in a file something is wrong. `line` and `column` count from 1.
+use slm_table::TableError;
+
+/// Where in a file something is wrong. `line` and `column` count from 1; the rows of a Parquet
+/// file count as its lines.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
     /// The file.
@@ -81,6 +84,9 @@ pub enum DataError {
         /// How to mend it.
         hint: String,
     },
+    /// A Parquet file cannot be read on.
+    #[error("{0}")]
+    Table(TableError),
     /// Several rows of a file cannot be used.
     #[error("{}", rows_text(path, faults, *rows))]
     Rows {
@@ -109,6 +115,23 @@ pub enum DataError {
 
 /// The result of this crate's functions.
 pub type Result<T> = std::result::Result<T, DataError>;
+
+impl From<TableError> for DataError {
+    fn from(error: TableError) -> Self {
+        match error {
+            TableError::Io {
+                path,
+                action,
+                source,
+            } => Self::Io {
+                path,
+                action,
+                source,
+            },
+            error => Self::Table(error),
+        }
+    }
+}
 
 impl DataError {
     pub(crate) fn io(path: &Path, action: &'static str, source: std::io::Error) -> Self {
@@ -159,6 +182,8 @@ impl DataError {
         match self {
             Self::Io { source, .. } => io_hint(source),
             Self::Content { hint, .. } | Self::Settings { hint, .. } => hint,
+            Self::Table(TableError::Content { hint, .. }) => hint,
+            Self::Table(TableError::Io { source, .. }) => io_hint(source),
             Self::Rows { faults, .. } | Self::Several { faults } => {
                 faults.last().map_or("", Self::hint)
             }

@@ -3,8 +3,8 @@
 //! Reads each source twice and holds no rows: first to count, then to take. Does not know
 //! what the rows teach.
 
+use crate::dataset::{SampleReader, SampleWriter};
 use crate::error::{DataError, Result};
-use crate::jsonl::{JsonlWriter, SampleReader};
 use rand::SeedableRng;
 use rand::seq::index;
 use rand_chacha::ChaCha8Rng;
@@ -25,7 +25,7 @@ pub enum Weight {
 /// A dataset and how much of it is wanted.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Source {
-    /// A JSONL file.
+    /// A JSONL or Parquet file.
     pub path: PathBuf,
     /// How much.
     pub weight: Weight,
@@ -55,7 +55,7 @@ pub fn mix(sources: &[Source], seed: u64, to: &Path) -> Result<Vec<Taken>> {
         rows.push(count(&source.path)?);
     }
     let wanted = wanted(sources, &rows)?;
-    let mut writer = JsonlWriter::create(to)?;
+    let mut writer = SampleWriter::create(to)?;
     let mut account = Vec::new();
     for (n, source) in sources.iter().enumerate() {
         let taken = wanted[n].min(rows[n]);
@@ -151,7 +151,8 @@ fn wanted(sources: &[Source], rows: &[usize]) -> Result<Vec<usize>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::jsonl::{read_all, write_all};
+    use crate::dataset::read_all;
+    use crate::jsonl::write_all;
     use crate::sample::Sample;
     use std::collections::HashSet;
 

@@ -57,6 +57,14 @@ impl ModelError {
         }
     }
 
+    /// The same, where a setting that does not fit was read from `path`.
+    pub(crate) fn of_file(self, path: &Path) -> Self {
+        match self {
+            Self::Setting { problem, hint } => Self::invalid(path, problem, hint),
+            other => other,
+        }
+    }
+
     /// A setting that does not fit.
     pub fn setting(problem: impl Into<String>, hint: impl Into<String>) -> Self {
         Self::Setting {

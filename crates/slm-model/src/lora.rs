@@ -244,7 +244,9 @@ impl Adapter {
     /// tensor that the settings do not speak of.
     pub fn load(dir: &Path, model: &ModelConfig) -> Result<Self> {
         let config = LoraConfig::load(dir)?;
-        config.check(model)?;
+        config
+            .check(model)
+            .map_err(|error| error.of_file(&dir.join("adapter_config.json")))?;
         let path = dir.join("adapter_model.safetensors");
         let file = Checkpoint::open_file(&path)?;
         let (mut pairs, mut read) = (Vec::new(), 0);

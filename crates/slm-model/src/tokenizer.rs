@@ -71,9 +71,13 @@ impl Tokenizer {
                 "a model's folder holds its tokenizer; copy it there",
             ));
         }
-        let inner = tokenizers::Tokenizer::from_file(&path).map_err(|e| {
+        let mut inner = tokenizers::Tokenizer::from_file(&path).map_err(|e| {
             ModelError::invalid(&path, format!("not a tokenizer: {e}"), "restore the file")
         })?;
+        // A file may be left with those of its last use; Hugging Face drops them, too.
+        inner.with_padding(None);
+        // Without truncation there is nothing that could be out of range.
+        let _ = inner.with_truncation(None);
         let files = TokenizerFiles::read(dir);
         let templates = files.templates();
         let special = |token: &tokenizers::AddedToken| token.special.then(|| token.content.clone());

@@ -60,6 +60,7 @@ impl Weights {
     pub fn load_held(dir: &Path, config: &ModelConfig, held: Held) -> Result<Self> {
         let checkpoint = Checkpoint::open(dir)?;
         Self::collect(config, held, |name, shape| checkpoint.read(name, shape))
+            .map_err(|error| error.of_file(dir))
     }
 
     /// Fresh weights: normal with deviation 0.02, those that write to the residual stream divided

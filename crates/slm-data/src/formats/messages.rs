@@ -4,7 +4,7 @@
 
 use serde_json::{Map, Value};
 
-use super::{Format, Row, expected, kind, of_messages, present, tools};
+use super::{Format, Row, expected, kind, of_messages, parsed, present, tools};
 use crate::sample::{Fault, Message, Role, Sample};
 
 pub fn read(row: &Row) -> Result<Sample, Fault> {
@@ -113,6 +113,7 @@ fn content(value: Option<&Value>, place: &str) -> Result<Option<String>, Fault> 
 /// Calls with their arguments as objects: OpenAI writes those as JSON in a text, which chat
 /// templates would write a second time.
 pub fn tool_calls(value: &Value, place: &str) -> Result<Value, Fault> {
+    let value = &*parsed(value);
     let calls = value
         .as_array()
         .ok_or_else(|| expected(place, "a list of calls", value))?;

@@ -9,6 +9,8 @@ mod prompt_completion;
 mod sharegpt;
 mod text;
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -100,10 +102,10 @@ impl Format {
         }?;
         sample.id = id(row)?;
         if let Some(metadata) = row.get("metadata").filter(|value| !value.is_null()) {
-            sample.metadata = metadata
-                .as_object()
-                .ok_or_else(|| expected("metadata", "an object", metadata))?
-                .clone();
+            sample.metadata = match parsed(metadata).as_ref() {
+                Value::Object(members) => members.clone(),
+                _ => return Err(expected("metadata", "an object", metadata)),
+            };
         }
         match sample.fault() {
             Some(fault) => Err(fault),
@@ -133,22 +135,26 @@ fn id(row: &Row) -> Result<String, Fault> {
 
 /// The tools on offer: a list, or one written as JSON in a text.
 fn tools(row: &Row) -> Result<Option<Value>, Fault> {
-    let parsed;
     let tools = match row.get("tools") {
         None | Some(Value::Null) => return Ok(None),
         Some(Value::String(text)) if text.trim().is_empty() => return Ok(None),
-        Some(Value::String(text)) => {
-            parsed = serde_json::from_str(text).unwrap_or(Value::Null);
-            &parsed
-        }
-        Some(value) => value,
+        Some(value) => parsed(value),
     };
-    match tools {
-        Value::Array(list) if list.iter().all(Value::is_object) => Ok(Some(tools.clone())),
+    match tools.as_ref() {
+        Value::Array(list) if list.iter().all(Value::is_object) => Ok(Some(tools.into_owned())),
         other => Err(Fault::new(
             format!("`tools` is {}, not a list of tools", kind(other)),
             "write `[{\"type\": \"function\", \"function\": {\"name\", \"description\", \"parameters\"}}]`",
         )),
+    }
+}
+
+/// What a text holds as JSON (null where it holds none), as tables write values that have no
+/// type of their own; any other value as it is.
+fn parsed(value: &Value) -> Cow<'_, Value> {
+    match value {
+        Value::String(text) => Cow::Owned(serde_json::from_str(text).unwrap_or(Value::Null)),
+        value => Cow::Borrowed(value),
     }
 }
 

@@ -114,6 +114,23 @@ impl Tally {
         self.weighted(|index| f64::from(weights[index]))
     }
 
+    /// What the metric says of one sample: its score, or 1 and 0 for right and wrong. F1 over
+    /// labels is of all samples together; of one it is whether the label is right.
+    pub fn of_sample(&self, index: usize) -> Option<f64> {
+        match self {
+            Self::Rights(values) => values.get(index)?.map(f64::from),
+            Self::Means(values) => *values.get(index)?,
+            Self::Overlaps { counts, score } => {
+                let counts = (*counts.get(index)?)?;
+                Some(pooled(counts.map(f64::from), *score))
+            }
+            Self::Labels { pairs, .. } => {
+                let (target, predicted) = (*pairs.get(index)?)?;
+                Some(f64::from(target == predicted))
+            }
+        }
+    }
+
     /// The tally of some of the samples.
     pub fn subset(&self, indices: &[usize]) -> Self {
         fn pick<T: Copy>(values: &[Option<T>], indices: &[usize]) -> Vec<Option<T>> {
@@ -259,6 +276,27 @@ mod tests {
         close(tally.value(), 2.0 / 3.0);
         close(tally.resampled(&[0, 5, 1, 1]), 0.5);
         assert_eq!(tally.resampled(&[0, 5, 0, 0]), None);
+    }
+
+    #[test]
+    fn each_sample_has_a_value_of_its_own() {
+        let rights = Tally::Rights(vec![Some(true), None]);
+        assert_eq!(
+            [0, 1, 2].map(|index| rights.of_sample(index)),
+            [Some(1.0), None, None]
+        );
+        let counts = vec![Some([2, 1, 1])];
+        let score = Score::Precision;
+        close(Tally::Overlaps { counts, score }.of_sample(0), 2.0 / 3.0);
+        let labels = Tally::Labels {
+            pairs: vec![Some((0, 0)), Some((0, 1))],
+            classes: 5,
+            score: Score::MacroF1,
+        };
+        assert_eq!(
+            [0, 1].map(|index| labels.of_sample(index)),
+            [Some(1.0), Some(0.0)]
+        );
     }
 
     #[test]

@@ -8,6 +8,7 @@ mod confidence;
 mod groups;
 mod labels;
 mod slices;
+mod table;
 
 use std::collections::BTreeMap;
 
@@ -27,6 +28,7 @@ use crate::statistics::{CONFIDENCE, bootstrap, wilson};
 use crate::task::{OutputType, Task};
 
 pub use beside::{Beside, price};
+pub use table::write_samples;
 
 /// How many ids of each kind results list by name.
 const LISTED_IDS: usize = 100;
@@ -78,11 +80,7 @@ pub fn score(task: &Task, rows: &[Row], systems: &[System], options: &Options) -
     let (altered, rows): (Vec<&Row>, Vec<&Row>) = rows.iter().partition(|row| row.origin.is_some());
     let owned = |rows: Vec<&Row>| rows.into_iter().cloned().collect::<Vec<Row>>();
     let (altered, rows) = (&owned(altered)[..], &owned(rows)[..]);
-    let metrics = if task.metrics.is_empty() {
-        Metric::defaults(task, rows)
-    } else {
-        task.metrics.clone()
-    };
+    let metrics = metrics_of(task, rows);
     let (targets, altered_targets) = (targets(task, rows), targets(task, altered));
     let names: Vec<String> = metrics.iter().map(|metric| metric.name().into()).collect();
     let tags = slices::members(task, rows);
@@ -146,6 +144,14 @@ pub fn score(task: &Task, rows: &[Row], systems: &[System], options: &Options) -
     results.verdict = crate::report::verdict::sentences(&results);
     results.gates = gate::evaluate(&task.gates, &results);
     results
+}
+
+/// The task's metrics, or those that suit it where it names none.
+fn metrics_of(task: &Task, rows: &[Row]) -> Vec<Metric> {
+    match task.metrics.is_empty() {
+        true => Metric::defaults(task, rows),
+        false => task.metrics.clone(),
+    }
 }
 
 fn targets(task: &Task, rows: &[Row]) -> Vec<Value> {
