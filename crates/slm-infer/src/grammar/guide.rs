@@ -59,7 +59,7 @@ impl TokenMask for Guide {
                         continue;
                     }
                     for (bit, logit) in logits.iter_mut().enumerate() {
-                        if word >> bit & 1 == 0 {
+                        if (word >> bit) & 1 == 0 {
                             *logit = f32::NEG_INFINITY;
                         }
                     }
