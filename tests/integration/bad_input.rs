@@ -112,25 +112,24 @@ fn an_override_that_is_none() {
 }
 
 #[test]
-fn rows_for_a_leaf_that_is_not_there() {
+fn a_leaf_without_rows() {
     let place = Place::new();
     let leaf = concat!(env!("CARGO_MANIFEST_DIR"), "/../../taxonomy/knowledge");
     place.write(
         "recipe.yaml",
         &format!(
-            "name: x\ntaxonomy: {{paths: ['{leaf}']}}\nsynthesize: {{rows_of: {{hr/leave: 20}}}}\n"
+            "name: x\ntaxonomy: {{paths: ['{leaf}']}}\n\
+             synthesize: {{rows_of: {{hr/leave: 20, knowledge/hr/leave_policy: 1}}}}\n"
         ),
     );
     let run = run_recipe(&place, &[]);
     assert_eq!(run.code, 1);
-    assert!(
-        run.stderr.contains(
-            "error: `synthesize.rows_of.hr/leave`: there is no leaf of this name\n\
-             hint: the leaves are knowledge/hr/leave_policy\n"
-        ),
-        "{}",
-        run.stderr
-    );
+    for said in [
+        "`synthesize.rows_of.hr/leave`: there is no leaf of this name; the leaves are knowledge/hr/leave_policy\n",
+        "error: `synthesize.rows_of.knowledge/hr/leave_policy` is 1\nhint: give it at least 2 rows",
+    ] {
+        assert!(run.stderr.contains(said), "{}", run.stderr);
+    }
     assert!(!place.at("workspace/datasets").exists());
 }
 

@@ -51,7 +51,7 @@ pub fn synthesize(
     artefact: PathBuf,
 ) -> Result<()> {
     let leaves = check_taxonomy(context, paths)?;
-    check_names(&leaves, settings)?;
+    check_rows(context, &leaves, settings)?;
     let mut inputs: Vec<Input> = paths
         .iter()
         .map(|path| Input::new("taxonomy", path))
@@ -99,17 +99,17 @@ pub fn synthesize(
     Ok(())
 }
 
-/// Refuses rows for a leaf that is not there, and a leaf without rows.
-fn check_names(leaves: &[Leaf], settings: &Synthesize) -> Result<()> {
+/// Refuses a leaf without rows. A number for a leaf that is not there is told only, since a recipe
+/// may be run with other leaves than its own.
+fn check_rows(context: &Context, leaves: &[Leaf], settings: &Synthesize) -> Result<()> {
     for (name, rows) in &settings.rows_of {
         let place = format!("`synthesize.rows_of.{name}`");
         if !leaves.iter().any(|leaf| leaf.name == *name) {
             let names: Vec<&str> = leaves.iter().map(|leaf| leaf.name.as_str()).collect();
-            return Err(
-                Failure::new(format!("{place}: there is no leaf of this name"))
-                    .hint(format!("the leaves are {}", names.join(", ")))
-                    .into(),
-            );
+            context.terminal.warn(format!(
+                "{place}: there is no leaf of this name; the leaves are {}",
+                names.join(", ")
+            ));
         }
         if *rows < 2 {
             return Err(Failure::new(format!("{place} is {rows}"))
