@@ -6,7 +6,7 @@ mod tiny;
 use std::collections::BTreeMap;
 
 use slm_model::weights::Weights;
-use slm_train::neftune::Noise;
+use slm_train::noise::Noise;
 use slm_train::{Example, Method, TrainSettings};
 use tiny::{base, batches, config, dora, examples, learner, lora, settings};
 
@@ -70,6 +70,7 @@ fn accumulated_batches_make_the_step_of_one_large_batch() {
 fn recomputed_blocks_have_the_same_gradients_to_the_bit() {
     let noise = Noise {
         alpha: 5.0,
+        dropout: 0.2,
         seed: 1,
         step: 2,
         batch: 0,
@@ -177,11 +178,41 @@ fn noise_is_for_training_only() {
         plain.evaluate(&rows),
         plain.step(&rows, &settings, 1, 1.0).unwrap().loss,
     );
-    settings.neftune_alpha = 20.0;
-    let mut noisy = learner(base(), &settings);
-    assert_eq!(noisy.evaluate(&rows), quiet.0);
-    let loss = noisy.step(&rows, &settings, 1, 1.0).unwrap().loss;
-    assert!((loss - quiet.1).abs() > 1e-4, "{loss}, {}", quiet.1);
+    for (alpha, dropout) in [(20.0, 0.0), (0.0, 0.5)] {
+        (settings.neftune_alpha, settings.prompt_dropout) = (alpha, dropout);
+        let mut noisy = learner(base(), &settings);
+        assert_eq!(noisy.evaluate(&rows), quiet.0);
+        let loss = noisy.step(&rows, &settings, 1, 1.0).unwrap().loss;
+        assert!((loss - quiet.1).abs() > 1e-4, "{loss}, {}", quiet.1);
+    }
+}
+
+#[test]
+fn the_adapters_b_learns_faster_by_the_ratio() {
+    let step = |ratio: f64| {
+        let mut settings = settings(Method::Lora(lora()));
+        settings.loraplus_lr_ratio = ratio;
+        let mut learner = learner(base(), &settings);
+        let before = learner.parameters();
+        let rows = batches(&examples(6), true);
+        learner.step(&rows, &settings, 1, 1.0).unwrap();
+        let after = learner.parameters().into_iter();
+        let moved = after.zip(before).map(|((name, after, _), (_, before, _))| {
+            let moved = after
+                .iter()
+                .zip(&before)
+                .map(|(a, b)| f64::from((a - b).abs()));
+            (name, moved.sum::<f64>())
+        });
+        moved.collect::<Vec<_>>()
+    };
+    for ((name, plain), (_, faster)) in step(1.0).into_iter().zip(step(4.0)) {
+        let times = if name.contains("lora_B") { 4.0 } else { 1.0 };
+        assert!(
+            (faster - times * plain).abs() <= 1e-3 * faster,
+            "{name}: {plain}, {faster}"
+        );
+    }
 }
 
 #[test]
