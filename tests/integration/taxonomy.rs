@@ -19,7 +19,13 @@ fn the_shipped_taxonomy_is_without_faults() {
         "json",
     ]);
     let found: Value = serde_json::from_str(run.succeeds()).unwrap();
-    assert_eq!(found["diagnostics"], serde_json::json!([]));
+    // Two leaves have more seeds than InstructLab's teacher could read at once, on purpose.
+    for one in found["diagnostics"].as_array().unwrap() {
+        assert_eq!(
+            (&one["code"], &one["severity"]),
+            (&"SLM-T053".into(), &"warning".into())
+        );
+    }
     assert!(found["checked"].as_u64().unwrap() >= 4);
     let tree = place.slm(&["taxonomy", "tree", taxonomy.to_str().unwrap()]);
     let tree = tree.succeeds();

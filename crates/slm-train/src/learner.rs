@@ -144,9 +144,7 @@ impl<B: DecoderBackend> Learner<B> {
                 batch: number as u64,
                 ..noise
             });
-            // On one of rayon's threads, so that each parallel loop begins without waking another.
-            let (part, gradients) =
-                rayon::scope(|_| self.batch_gradients(batch, total.max(1), noise));
+            let (part, gradients) = self.batch_gradients(batch, total.max(1), noise);
             loss += part;
             add_all(&mut sum, gradients);
         }

