@@ -228,7 +228,7 @@ impl<B: DecoderBackend> Learner<B> {
             above = x.grad_remove(&mut grads);
         }
         if let (Some(gradient), true) = (above, self.full) {
-            let x = self.decoder.embed(&batch.tokens);
+            let x = embedded(&self.decoder, batch, noise);
             let mut grads = (x * Tensor::from_inner(gradient)).sum().backward();
             self.collect(&mut grads, found);
         }

@@ -69,7 +69,7 @@ impl Rule {
         let dims = parameter.value.dims();
         let mut values = host(parameter.value.clone().inner());
         let in_block = parameter.name.starts_with("model.layers.");
-        let ratio = match parameter.name.contains(".lora_B.") {
+        let ratio = match parameter.name.ends_with(".lora_B") {
             true => self.b_ratio,
             false => 1.0,
         };
