@@ -117,7 +117,7 @@ fn a_leaf_without_rows() {
     let leaf = concat!(env!("CARGO_MANIFEST_DIR"), "/../../taxonomy/knowledge");
     place.write(
         "recipe.yaml",
-        &format!(
+        format!(
             "name: x\ntaxonomy: {{paths: ['{leaf}']}}\n\
              synthesize: {{rows_of: {{hr/leave: 20, knowledge/hr/leave_policy: 1}}}}\n"
         ),

@@ -23,7 +23,7 @@ enum Source<T> {
     Jsonl(JsonlReader<T>),
     Parquet {
         path: PathBuf,
-        rows: TableReader,
+        rows: Box<TableReader>,
         row: PhantomData<T>,
     },
 }
@@ -37,7 +37,7 @@ impl<T: DeserializeOwned> RowReader<T> {
         Ok(Self(match is_parquet(path) {
             true => Source::Parquet {
                 path: path.to_owned(),
-                rows: TableReader::open(path)?,
+                rows: Box::new(TableReader::open(path)?),
                 row: PhantomData,
             },
             false => Source::Jsonl(JsonlReader::open(path)?),

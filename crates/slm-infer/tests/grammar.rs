@@ -380,7 +380,7 @@ fn an_answer_under_a_grammar_does_not_depend_on_its_batch() {
     let answers = |batch: usize| -> Vec<Answer> {
         let room = Room::of("workspace/models/slm-nano", batch);
         let request = |n: u64| Request {
-            close: n % 2 == 0,
+            close: n.is_multiple_of(2),
             ..room.request(&constraints[n as usize % 3], 10 + n as usize * 3, n)
         };
         let mut requests: Vec<Request> = (0..14).map(request).collect();

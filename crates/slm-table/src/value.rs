@@ -108,11 +108,13 @@ fn list(items: &dyn Array) -> Value {
 
 fn object(array: &StructArray, index: usize) -> Value {
     let members = array.fields().iter().zip(array.values());
-    let member = |(field, array): (&polars_arrow::datatypes::Field, &Box<dyn Array>)| {
-        let value = value(array.as_ref(), index);
-        (!value.is_null()).then(|| (field.name.to_string(), value))
-    };
-    Value::Object(members.filter_map(member).collect())
+    let values = members.map(|(field, array)| (&field.name, value(array.as_ref(), index)));
+    let given = values.filter(|(_, value)| !value.is_null());
+    Value::Object(
+        given
+            .map(|(name, value)| (name.to_string(), value))
+            .collect(),
+    )
 }
 
 /// A map's keys and values, of which the keys are texts or are written as such.

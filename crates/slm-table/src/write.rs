@@ -206,13 +206,12 @@ struct Remembering {
 
 impl Remembering {
     fn remember<T>(&self, done: std::io::Result<T>) -> std::io::Result<T> {
-        done.map_err(|error| {
+        done.inspect_err(|error| {
             let copy = match error.raw_os_error() {
                 Some(code) => std::io::Error::from_raw_os_error(code),
                 None => std::io::Error::new(error.kind(), error.to_string()),
             };
             *self.refused.borrow_mut() = Some(copy);
-            error
         })
     }
 }

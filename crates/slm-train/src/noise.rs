@@ -52,10 +52,11 @@ impl Noise {
         for example in 0..batch.examples() {
             let learned = &batch.labels[batch.labelled(example)];
             let learned: HashSet<u32> = learned.iter().copied().collect();
-            for row in batch.packing.bounds[example]..batch.packing.bounds[example + 1] {
+            let rows = batch.packing.bounds[example]..batch.packing.bounds[example + 1];
+            for (row, kept) in rows.clone().zip(&mut kept[rows]) {
                 let draw = (mix(key ^ row as u64) >> 11) as f64 / (1u64 << 53) as f64;
                 if draw < self.dropout && !learned.contains(&batch.tokens[row]) {
-                    kept[row] = 0.0;
+                    *kept = 0.0;
                 }
             }
         }
