@@ -3,6 +3,7 @@
 //! Knows the decoder, the objective and the optimizers; not runs, files or time.
 
 use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
 
 use burn::backend::Autodiff;
 use burn::backend::autodiff::grads::Gradients;
@@ -144,7 +145,8 @@ impl<B: DecoderBackend> Learner<B> {
                 batch: number as u64,
                 ..noise
             });
-            let (part, gradients) = self.batch_gradients(batch, total.max(1), noise);
+            let (part, gradients) =
+                on_the_pool(|| self.batch_gradients(batch, total.max(1), noise));
             loss += part;
             add_all(&mut sum, gradients);
         }
@@ -305,6 +307,19 @@ impl<B: DecoderBackend> Learner<B> {
 }
 
 /// Rows before the first block, with NEFTune's noise if there is any.
+/// Runs `work` on one of rayon's threads, so that each parallel loop in it begins without waking
+/// another: on two processors a step of a small model takes a quarter less time. One caller at a
+/// time, because a thread that waits in one caller's loop would take up the next caller's work,
+/// which waits for the first one's graph.
+fn on_the_pool<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+    static ONE: Mutex<()> = Mutex::new(());
+    if rayon::current_thread_index().is_some() {
+        return work();
+    }
+    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+    rayon::scope(|_| work())
+}
+
 fn embedded<B: DecoderBackend>(
     decoder: &Decoder<B>,
     batch: &Batch,
