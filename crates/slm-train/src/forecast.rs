@@ -45,7 +45,7 @@ impl Forecast {
         let chunk = match (&settings.method, settings.objective) {
             (_, Objective::Distillation { .. }) => 5 * 128,
             (Method::Qlora(_), _) => 128,
-            _ => 256,
+            _ => 512,
         };
         let logits = batch_tokens.min(chunk) * config.vocab_size;
         Self {

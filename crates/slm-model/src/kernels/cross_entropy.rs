@@ -11,7 +11,7 @@ use super::gemm::{Threads, View, Write, product};
 use crate::vectorized;
 
 /// Rows whose logits are held at once.
-const CHUNK: usize = 256;
+const CHUNK: usize = 512;
 
 /// Tokens of the vocabulary whose logits are computed at once.
 const TILE: usize = 2048;

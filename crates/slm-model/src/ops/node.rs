@@ -106,16 +106,8 @@ impl<B: DecoderBackend> Backward<B, 4> for LoraNode {
         let LoraDims { m, k, n, rank } = state.dims;
         let [x_node, w_node, a_node, b_node] = ops.parents;
         let (dy_host, x) = (B::host(&dy), B::host(&state.x));
-        let mut d_low = vec![0.0; m * rank];
-        product(
-            &mut d_low,
-            rank,
-            View::new(dy_host, m, n),
-            View::new(B::host(&state.b), n, rank),
-            Write::Set,
-            state.scale,
-            Threads::All,
-        );
+        let b = View::new(B::host(&state.b), n, rank);
+        let d_low = gemm::new_product(View::new(dy_host, m, n), b, state.scale);
         if let Some(node) = x_node {
             let mut dx = gemm::linear_dx(dy_host, B::host(&state.w), m, k, n);
             product(
@@ -136,16 +128,8 @@ impl<B: DecoderBackend> Backward<B, 4> for LoraNode {
             );
         }
         if let Some(node) = b_node {
-            let mut db = vec![0.0; n * rank];
-            product(
-                &mut db,
-                rank,
-                View::new(dy_host, m, n).t(),
-                View::new(B::host(&state.low), m, rank),
-                Write::Set,
-                state.scale,
-                Threads::All,
-            );
+            let low = View::new(B::host(&state.low), m, rank);
+            let db = gemm::new_product(View::new(dy_host, m, n).t(), low, state.scale);
             grads.register::<B>(node.id, primitive::<B>(db, &[n, rank], &dy));
         }
         if let Some(node) = w_node {

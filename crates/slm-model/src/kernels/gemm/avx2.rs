@@ -3,8 +3,9 @@
 //! Knows one tile; the loops around it are `blocked`'s.
 
 use std::arch::x86_64::{
-    __m256, _mm256_broadcast_ss, _mm256_castpd_ps, _mm256_castps_pd, _mm256_fmadd_ps,
-    _mm256_loadu_ps, _mm256_permute2f128_ps, _mm256_setzero_ps, _mm256_storeu_ps,
+    __m256, _MM_HINT_T0, _MM_HINT_T1, _mm_prefetch, _mm256_add_ps, _mm256_broadcast_ss,
+    _mm256_castpd_ps, _mm256_castps_pd, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_mul_ps,
+    _mm256_permute2f128_ps, _mm256_set1_ps, _mm256_setzero_ps, _mm256_storeu_ps,
     _mm256_unpackhi_pd, _mm256_unpackhi_ps, _mm256_unpacklo_pd, _mm256_unpacklo_ps,
 };
 
@@ -25,6 +26,9 @@ impl Avx2 {
 }
 
 const LANES: usize = 8;
+
+/// How far ahead of a transposition its rows are fetched.
+const AHEAD: usize = 8 * LANES;
 
 impl Tile for Avx2 {
     const ROWS: usize = 6;
@@ -63,38 +67,100 @@ impl Tile for Avx2 {
 /// `R` rows of `V` vectors.
 ///
 /// # Safety
-/// The machine has AVX2 and FMA, the operands and the target hold what [`Operands::check`] asks
-/// for.
+/// The machine has AVX2 and FMA, the operands and the target hold what [`Operands::check`] asks for.
 #[target_feature(enable = "avx2,fma")]
 unsafe fn multiply<const R: usize, const V: usize>(operands: Operands<'_>, target: Target) {
+    // So that the rows of the output are there when the sums are.
+    for row in 0..R {
+        let row = target.start.wrapping_add(row * target.row_stride);
+        // A prefetch may be of any address.
+        _mm_prefetch::<_MM_HINT_T0>(row.cast());
+        _mm_prefetch::<_MM_HINT_T0>(row.wrapping_add(target.columns - 1).cast());
+    }
+    // SAFETY: as the caller's.
+    let sums = unsafe {
+        match operands.a.row {
+            1 => sums::<R, V, true>(operands),
+            _ => sums::<R, V, false>(operands),
+        }
+    };
+    let scale = _mm256_set1_ps(operands.scale);
+    let whole = target.columns == V * LANES;
+    // Written out row by row: a loop that is not unrolled would keep the sums in memory.
+    macro_rules! store {
+        ($($i:literal)+) => {
+            $(if $i < R {
+                let mut values = [0.0f32; 2 * LANES];
+                for (v, sum) in sums[$i].iter().enumerate() {
+                    // SAFETY: whole rows of the target hold `V` vectors, and `values` two.
+                    unsafe {
+                        let to = target.start.wrapping_add($i * target.row_stride + v * LANES);
+                        let value = _mm256_mul_ps(*sum, scale);
+                        match (whole, target.add) {
+                            (true, true) => {
+                                _mm256_storeu_ps(to, _mm256_add_ps(_mm256_loadu_ps(to), value))
+                            }
+                            (true, false) => _mm256_storeu_ps(to, value),
+                            (false, _) => {
+                                _mm256_storeu_ps(values.as_mut_ptr().add(v * LANES), value)
+                            }
+                        }
+                    }
+                }
+                if !whole {
+                    // SAFETY: the caller's target has this row.
+                    unsafe { target.write_row($i, &values, 1.0) };
+                }
+            })+
+        };
+    }
+    store!(0 1 2 3 4 5);
+}
+
+/// The sums of a tile; `ADJACENT` says that the rows of `a` are.
+///
+/// # Safety
+/// As [`multiply`].
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+unsafe fn sums<const R: usize, const V: usize, const ADJACENT: bool>(
+    operands: Operands<'_>,
+) -> [[__m256; V]; R] {
     let mut sums = [[_mm256_setzero_ps(); V]; R];
-    let (mut a, mut b) = (operands.a.as_ptr(), operands.b.as_ptr());
-    for _ in 0..operands.depth {
-        // SAFETY: `a` and `b` advance `depth` times over packed panels of that depth.
+    let Operands { a, b, depth, .. } = operands;
+    // Three rows to a pointer, so that all addresses stay in registers.
+    let mut rows = [0, 1].map(|group| a.data.as_ptr().wrapping_add(3 * group * a.row));
+    let mut columns = b.as_ptr();
+    for _ in 0..depth {
+        // SAFETY: the pointers advance `depth` times over panels of that depth.
         unsafe {
             let mut row = [_mm256_setzero_ps(); V];
             for (v, row) in row.iter_mut().enumerate() {
-                *row = _mm256_loadu_ps(b.add(v * LANES));
+                *row = _mm256_loadu_ps(columns.add(v * LANES));
             }
-            for (i, sums) in sums.iter_mut().enumerate() {
-                let factor = _mm256_broadcast_ss(&*a.add(i));
-                for (sum, row) in sums.iter_mut().zip(row) {
-                    *sum = _mm256_fmadd_ps(factor, row, *sum);
-                }
+            // Written out row by row: a loop that is not unrolled would keep the sums in memory.
+            macro_rules! add {
+                ($($i:literal)+) => {
+                    $(if $i < R {
+                        let a = match ADJACENT {
+                            true => rows[0].add($i),
+                            false => rows[$i / 3].add($i % 3 * a.row),
+                        };
+                        let factor = _mm256_broadcast_ss(&*a);
+                        for (sum, row) in sums[$i].iter_mut().zip(row) {
+                            *sum = _mm256_fmadd_ps(factor, row, *sum);
+                        }
+                    })+
+                };
             }
-            a = a.add(operands.height);
-            b = b.add(2 * LANES);
+            add!(0 1 2 3 4 5);
         }
-    }
-    let mut values = [0.0f32; 2 * LANES];
-    for (i, sums) in sums.iter().enumerate() {
-        for (v, sum) in sums.iter().enumerate() {
-            // SAFETY: `values` holds two vectors.
-            unsafe { _mm256_storeu_ps(values.as_mut_ptr().add(v * LANES), *sum) };
+        for rows in &mut rows {
+            *rows = rows.wrapping_add(a.term);
         }
-        // SAFETY: the caller's target has this row.
-        unsafe { target.write_row(i, &values, operands.scale) };
+        columns = columns.wrapping_add(2 * LANES);
     }
+    sums
 }
 
 /// Copies `count` numbers.
@@ -109,6 +175,8 @@ unsafe fn copy_column(from: *const f32, to: *mut f32, count: usize) {
     unsafe {
         for start in (0..whole).step_by(LANES) {
             _mm256_storeu_ps(to.add(start), _mm256_loadu_ps(from.add(start)));
+            // What the next panel will copy; a prefetch may be of any address.
+            _mm_prefetch::<_MM_HINT_T1>(from.wrapping_add(start + 2 * LANES).cast());
         }
         for i in whole..count {
             *to.add(i) = *from.add(i);
@@ -134,6 +202,8 @@ unsafe fn transpose_square(
         if i < rows {
             // SAFETY: the row is there.
             *x = unsafe { _mm256_loadu_ps(from.add(i * stride)) };
+            // A prefetch may be of any address.
+            _mm_prefetch::<_MM_HINT_T0>(from.wrapping_add(i * stride + AHEAD).cast());
         }
     }
     for (p, x) in transposed(x).iter().enumerate() {

@@ -74,25 +74,21 @@ fn lanes(count: usize) -> __mmask16 {
 /// The machine has AVX-512F, the operands and the target hold what [`Operands::check`] asks for.
 #[target_feature(enable = "avx512f")]
 unsafe fn multiply<const R: usize, const V: usize>(operands: Operands<'_>, target: Target) {
-    let mut sums = [[_mm512_setzero_ps(); V]; R];
-    let (mut a, mut b) = (operands.a.as_ptr(), operands.b.as_ptr());
-    for _ in 0..operands.depth {
-        // SAFETY: `a` and `b` advance `depth` times over packed panels of that depth.
-        unsafe {
-            let mut row = [_mm512_setzero_ps(); V];
-            for (v, row) in row.iter_mut().enumerate() {
-                *row = _mm512_loadu_ps(b.add(v * LANES));
-            }
-            for (i, sums) in sums.iter_mut().enumerate() {
-                let factor = _mm512_set1_ps(*a.add(i));
-                for (sum, row) in sums.iter_mut().zip(row) {
-                    *sum = _mm512_fmadd_ps(factor, row, *sum);
-                }
-            }
-            a = a.add(operands.height);
-            b = b.add(2 * LANES);
+    // So that the rows of the output are there when the sums are.
+    for row in 0..R {
+        let row = target.start.wrapping_add(row * target.row_stride);
+        for v in 0..V {
+            // A prefetch may be of any address.
+            _mm_prefetch::<_MM_HINT_T0>(row.wrapping_add(v * LANES).cast());
         }
     }
+    // SAFETY: as the caller's.
+    let sums = unsafe {
+        match operands.a.row {
+            1 => sums::<R, V, true>(operands),
+            _ => sums::<R, V, false>(operands),
+        }
+    };
     let scale = _mm512_set1_ps(operands.scale);
     // A load without lanes touches no memory and gives zeros.
     let loads = if target.add { u16::MAX } else { 0 };
@@ -117,6 +113,52 @@ unsafe fn multiply<const R: usize, const V: usize>(operands: Operands<'_>, targe
         };
     }
     store!(0 1 2 3 4 5 6 7 8 9 10 11);
+}
+
+/// The sums of a tile; `ADJACENT` says that the rows of `a` are.
+///
+/// # Safety
+/// As [`multiply`].
+#[inline]
+#[target_feature(enable = "avx512f")]
+unsafe fn sums<const R: usize, const V: usize, const ADJACENT: bool>(
+    operands: Operands<'_>,
+) -> [[__m512; V]; R] {
+    let mut sums = [[_mm512_setzero_ps(); V]; R];
+    let Operands { a, b, depth, .. } = operands;
+    // Three rows to a pointer, so that all addresses stay in registers.
+    let mut rows = [0, 1, 2, 3].map(|group| a.data.as_ptr().wrapping_add(3 * group * a.row));
+    let mut columns = b.as_ptr();
+    for _ in 0..depth {
+        // SAFETY: the pointers advance `depth` times over panels of that depth.
+        unsafe {
+            let mut row = [_mm512_setzero_ps(); V];
+            for (v, row) in row.iter_mut().enumerate() {
+                *row = _mm512_loadu_ps(columns.add(v * LANES));
+            }
+            // Written out row by row: a loop that is not unrolled would keep the sums in memory.
+            macro_rules! add {
+                ($($i:literal)+) => {
+                    $(if $i < R {
+                        let a = match ADJACENT {
+                            true => rows[0].add($i),
+                            false => rows[$i / 3].add($i % 3 * a.row),
+                        };
+                        let factor = _mm512_set1_ps(*a);
+                        for (sum, row) in sums[$i].iter_mut().zip(row) {
+                            *sum = _mm512_fmadd_ps(factor, row, *sum);
+                        }
+                    })+
+                };
+            }
+            add!(0 1 2 3 4 5 6 7 8 9 10 11);
+        }
+        for rows in &mut rows {
+            *rows = rows.wrapping_add(a.term);
+        }
+        columns = columns.wrapping_add(2 * LANES);
+    }
+    sums
 }
 
 /// Copies `count` numbers.

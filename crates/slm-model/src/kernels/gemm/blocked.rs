@@ -28,6 +28,9 @@ const PANELS: usize = 8;
 /// Tasks that each thread gets where the output is large enough.
 const TASKS_PER_THREAD: usize = 4;
 
+/// Uses of a panel up to which it is not packed.
+const REUSED: usize = 2;
+
 /// Multiply-adds below which one thread is quicker than several.
 const SMALL: usize = 1 << 18;
 
@@ -38,7 +41,7 @@ pub(super) trait Tile: Copy + Send + Sync {
     /// Columns of a panel of `b`.
     const COLUMNS: usize;
 
-    /// `target (+)= scale sum_p a[p] b[p]`, with `a` [depth, height] and `b` [depth, COLUMNS].
+    /// `target (+)= scale sum_p a[p] b[p]`, with `a` [rows, depth] and `b` [depth, COLUMNS].
     ///
     /// # Panics
     /// As [`Operands::check`].
@@ -62,16 +65,23 @@ pub(super) trait Tile: Copy + Send + Sync {
     }
 }
 
-/// Packed panels to multiply.
+/// A panel of `a`, packed or where it lies.
+#[derive(Clone, Copy)]
+pub(super) struct Rows<'a> {
+    pub data: &'a [f32],
+    /// From a row to the next; where it is not 1, `term` is.
+    pub row: usize,
+    /// From a term to the next.
+    pub term: usize,
+}
+
+/// Panels to multiply.
 #[derive(Clone, Copy)]
 pub(super) struct Operands<'a> {
-    /// [depth, height].
-    pub a: &'a [f32],
-    /// Rows in the panel of `a`.
-    pub height: usize,
+    pub a: Rows<'a>,
     /// [depth, columns of the tile].
     pub b: &'a [f32],
-    /// Terms to sum.
+    /// Terms to sum, at least one.
     pub depth: usize,
     /// Factor on the sum.
     pub scale: f32,
@@ -83,9 +93,11 @@ impl Operands<'_> {
     /// # Panics
     /// When not.
     pub fn check<T: Tile>(&self, target: &Target) {
-        assert!(self.a.len() >= self.depth * self.height);
+        let (a, last) = (&self.a, self.depth - 1);
+        assert!(a.data.len() > (target.rows - 1) * a.row + last * a.term);
         assert!(self.b.len() >= self.depth * T::COLUMNS);
-        assert!(target.rows <= self.height && target.columns <= T::COLUMNS);
+        assert!(a.row == 1 || a.term == 1);
+        assert!(target.rows <= T::ROWS && target.columns <= T::COLUMNS);
     }
 }
 
@@ -107,11 +119,14 @@ impl Target {
     /// `i < self.rows`; nobody else uses the tile.
     #[inline(always)]
     pub unsafe fn write_row(&self, i: usize, sums: &[f32], scale: f32) {
-        // SAFETY: `blocked` makes targets inside the output's slice.
-        let start = unsafe { self.start.add(i * self.row_stride) };
-        let row = unsafe { std::slice::from_raw_parts_mut(start, self.columns) };
-        for (value, sum) in row.iter_mut().zip(sums) {
-            *value = sum * scale + if self.add { *value } else { 0.0 };
+        for (column, sum) in sums.iter().enumerate().take(self.columns) {
+            // SAFETY: `blocked` makes targets inside the output, which holds values where they are
+            // added to.
+            unsafe {
+                let value = self.start.add(i * self.row_stride + column);
+                let before = if self.add { *value } else { 0.0 };
+                value.write(sum * scale + before);
+            }
         }
     }
 }
@@ -151,6 +166,8 @@ struct Product<'a> {
     depth: usize,
     /// Whether the first block adds to the output.
     add: bool,
+    /// Whether tiles read `a` where it lies.
+    in_place: bool,
     threads: Threads,
 }
 
@@ -164,13 +181,15 @@ pub(super) fn multiply<T: Tile>(
     threads: Threads,
 ) {
     let (m, k, n) = (a.rows, a.columns, b.columns);
+    let (height, depth) = (even(m, T::ROWS), even(k, DEPTH));
     let product = Product {
         out,
         a,
         b,
         scale,
-        height: even(m, T::ROWS),
-        depth: even(k, DEPTH),
+        height,
+        depth,
+        in_place: read_in_place(a, height, depth, n <= REUSED * T::COLUMNS),
         add: write == Write::Add,
         threads: if m * n * k < SMALL {
             Threads::One
@@ -192,6 +211,30 @@ pub(super) fn multiply<T: Tile>(
         }
     }
     BUFFERS.with(|buffers| buffers[0].set(packed));
+}
+
+/// Whether tiles read `a` where it lies, because packing it would cost more than it saves; `few` says
+/// that few columns use each panel.
+fn read_in_place(a: View<'_>, height: usize, depth: usize, few: bool) -> bool {
+    match (a.row_stride, a.column_stride) {
+        (stride, 1) => few || spread(stride, height, depth),
+        (1, _) => few,
+        _ => false,
+    }
+}
+
+/// Whether `rows` rows of `length` numbers, `stride` apart, stay together in a cache of 64 sets of 8
+/// lines: that no set gets more than 6.
+fn spread(stride: usize, rows: usize, length: usize) -> bool {
+    const SETS: usize = 64;
+    const LINE: usize = 16;
+    let mut lines = [0u8; SETS];
+    for row in 0..rows {
+        for line in row * stride / LINE..=(row * stride + length - 1) / LINE {
+            lines[line % SETS] = lines[line % SETS].saturating_add(1);
+        }
+    }
+    lines.iter().all(|count| *count <= 6)
 }
 
 /// The size of parts of `total`, as even as can be, of at most `most`.
@@ -228,7 +271,8 @@ impl Product<'_> {
         let row_panels = rows.len().div_ceil(self.height);
         let grid = Grid::new::<T>(row_panels, self.b.columns, self.threads);
         // Where no two tasks share rows of `a`, each packs its own.
-        let packed = (grid.strips() > 1).then(|| self.pack_rows(tile, &rows, &terms, buffer));
+        let shared = grid.strips() > 1 && !self.in_place;
+        let packed = shared.then(|| self.pack_rows(tile, &rows, &terms, buffer));
         let task = |number| self.task(tile, &rows, &terms, packed, grid.part(number));
         match self.threads {
             Threads::One => (0..grid.tasks()).for_each(task),
@@ -287,36 +331,40 @@ impl Product<'_> {
             for (panel, strip) in strip.chunks_exact_mut(span).enumerate() {
                 let first = columns.start + panel * T::COLUMNS;
                 let last = (first + T::COLUMNS).min(columns.end);
-                pack(
-                    tile,
-                    self.b.part(from..to, first..last).t(),
-                    T::COLUMNS,
-                    strip,
-                );
+                let part = self.b.part(from..to, first..last);
+                pack(tile, part.t(), T::COLUMNS, strip);
             }
             for row_panel in row_panels.clone() {
                 let first = rows.start + row_panel * self.height;
                 let last = (first + self.height).min(rows.end);
-                let panel_of_a = match packed {
-                    Some(packed) => {
-                        let start = row_panel * terms.len() + (from - terms.start);
-                        &packed[start * self.height..(start + to - from) * self.height]
+                let packed_rows = |data| Rows {
+                    data,
+                    row: 1,
+                    term: self.height,
+                };
+                let a = if self.in_place {
+                    let part = self.a.part(first..last, from..to);
+                    Rows {
+                        data: part.data,
+                        row: part.row_stride,
+                        term: part.column_stride,
                     }
-                    None => {
-                        let own = aligned(&mut own, (to - from) * self.height);
-                        pack(tile, self.a.part(first..last, from..to), self.height, own);
-                        &*own
-                    }
+                } else if let Some(packed) = packed {
+                    let start = row_panel * terms.len() + (from - terms.start);
+                    packed_rows(&packed[start * self.height..(start + to - from) * self.height])
+                } else {
+                    let own = aligned(&mut own, (to - from) * self.height);
+                    pack(tile, self.a.part(first..last, from..to), self.height, own);
+                    packed_rows(own)
                 };
                 for (panel, strip) in strip.chunks_exact(span).enumerate() {
-                    let column = columns.start + panel * T::COLUMNS;
                     let operands = Operands {
-                        a: panel_of_a,
-                        height: self.height,
+                        a,
                         b: strip,
                         depth: to - from,
                         scale: self.scale,
                     };
+                    let column = columns.start + panel * T::COLUMNS;
                     // SAFETY: row and column lie in the output; no other task has this tile.
                     let start = unsafe { self.out.start.add(first * self.out.row_stride + column) };
                     let target = Target {

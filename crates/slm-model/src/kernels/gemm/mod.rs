@@ -113,6 +113,30 @@ pub fn product(
     );
 }
 
+/// `scale * a b`, row-major, in memory of its own.
+///
+/// # Shapes
+/// `a` [m, k], `b` [k, n], result [m, n].
+///
+/// # Panics
+/// When shapes disagree.
+pub fn new_product(a: View<'_>, b: View<'_>, scale: f32) -> Vec<f32> {
+    let (m, k, n) = (a.rows, a.columns, b.columns);
+    assert_eq!(k, b.rows, "inner sizes of a product differ");
+    if m == 0 || n == 0 || k == 0 {
+        return vec![0.0; m * n];
+    }
+    let mut out = Vec::with_capacity(m * n);
+    // SAFETY: the allocation holds all rows, and the product writes each of their numbers before
+    // the length says that they are there.
+    unsafe {
+        let output = Output::new(out.as_mut_ptr(), n);
+        Kernel::best().multiply(output, (a, b), Write::Set, scale, Threads::All);
+        out.set_len(m * n);
+    }
+    out
+}
+
 /// [`product`] by one kernel.
 fn product_by(
     kernel: Kernel,
@@ -207,17 +231,7 @@ pub enum Threads {
 /// # Shapes
 /// `x` [m, k], `w` [n, k], result [m, n].
 pub fn linear(x: &[f32], w: &[f32], m: usize, k: usize, n: usize) -> Vec<f32> {
-    let mut y = vec![0.0; m * n];
-    product(
-        &mut y,
-        n,
-        View::new(x, m, k),
-        View::new(w, n, k).t(),
-        Write::Set,
-        1.0,
-        Threads::All,
-    );
-    y
+    new_product(View::new(x, m, k), View::new(w, n, k).t(), 1.0)
 }
 
 /// Gradient of [`linear`] towards `x`: `dx = dy W`.
@@ -225,17 +239,7 @@ pub fn linear(x: &[f32], w: &[f32], m: usize, k: usize, n: usize) -> Vec<f32> {
 /// # Shapes
 /// `dy` [m, n], `w` [n, k], result [m, k].
 pub fn linear_dx(dy: &[f32], w: &[f32], m: usize, k: usize, n: usize) -> Vec<f32> {
-    let mut dx = vec![0.0; m * k];
-    product(
-        &mut dx,
-        k,
-        View::new(dy, m, n),
-        View::new(w, n, k),
-        Write::Set,
-        1.0,
-        Threads::All,
-    );
-    dx
+    new_product(View::new(dy, m, n), View::new(w, n, k), 1.0)
 }
 
 /// Gradient of [`linear`] towards `w`: `dw = dy^T x`.
@@ -243,17 +247,7 @@ pub fn linear_dx(dy: &[f32], w: &[f32], m: usize, k: usize, n: usize) -> Vec<f32
 /// # Shapes
 /// `dy` [m, n], `x` [m, k], result [n, k].
 pub fn linear_dw(dy: &[f32], x: &[f32], m: usize, k: usize, n: usize) -> Vec<f32> {
-    let mut dw = vec![0.0; n * k];
-    product(
-        &mut dw,
-        k,
-        View::new(dy, m, n).t(),
-        View::new(x, m, k),
-        Write::Set,
-        1.0,
-        Threads::All,
-    );
-    dw
+    new_product(View::new(dy, m, n).t(), View::new(x, m, k), 1.0)
 }
 
 #[cfg(test)]

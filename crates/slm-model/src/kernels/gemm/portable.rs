@@ -28,18 +28,19 @@ impl Tile for Portable {
 
 fn multiply<const R: usize>(operands: Operands<'_>, target: Target) {
     let mut sums = [[0.0f32; 8]; R];
-    let rows = operands.a.chunks_exact(operands.height);
-    let columns = operands.b.chunks_exact(8);
-    for (a, b) in rows.zip(columns).take(operands.depth) {
-        for (sums, factor) in sums.iter_mut().zip(a) {
-            for (sum, b) in sums.iter_mut().zip(b) {
-                *sum = fused(*factor, *b, *sum);
+    let Operands { a, b, depth, scale } = operands;
+    for term in 0..depth {
+        let columns = &b[term * 8..][..8];
+        for (i, sums) in sums.iter_mut().enumerate() {
+            let factor = a.data[i * a.row + term * a.term];
+            for (sum, b) in sums.iter_mut().zip(columns) {
+                *sum = fused(factor, *b, *sum);
             }
         }
     }
     for (i, sums) in sums.iter().enumerate() {
         // SAFETY: `check` proved that the target has this row.
-        unsafe { target.write_row(i, sums, operands.scale) };
+        unsafe { target.write_row(i, sums, scale) };
     }
 }
 
