@@ -306,7 +306,6 @@ impl<B: DecoderBackend> Learner<B> {
     }
 }
 
-/// Rows before the first block, with NEFTune's noise if there is any.
 /// Runs `work` on one of rayon's threads, so that each parallel loop in it begins without waking
 /// another: on two processors a step of a small model takes a quarter less time. One caller at a
 /// time, because a thread that waits in one caller's loop would take up the next caller's work,
@@ -320,6 +319,7 @@ fn on_the_pool<T: Send>(work: impl FnOnce() -> T + Send) -> T {
     rayon::scope(|_| work())
 }
 
+/// Rows before the first block, with tokens left out and NEFTune's noise where the settings say so.
 fn embedded<B: DecoderBackend>(
     decoder: &Decoder<B>,
     batch: &Batch,

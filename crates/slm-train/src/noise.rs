@@ -9,7 +9,7 @@ use std::collections::HashSet;
 use rayon::prelude::*;
 use slm_model::ops::Packing;
 
-use crate::batch::Batch;
+use crate::batch::{self, Batch};
 use crate::settings::TrainSettings;
 
 /// The noise of one batch.
@@ -91,10 +91,7 @@ impl Noise {
 
 /// SplitMix64's step and finalizer (Steele et al. 2014).
 fn mix(x: u64) -> u64 {
-    let mut x = x.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    x ^ (x >> 31)
+    batch::mix(x.wrapping_add(0x9e37_79b9_7f4a_7c15))
 }
 
 #[cfg(test)]
