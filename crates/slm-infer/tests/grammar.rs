@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 use slm_infer::grammar::{CallForm, calls_schema};
 use slm_infer::load::InMemory;
 use slm_infer::{
-    Answer, Constraint, Engine, EngineSettings, Finish, Grammars, Model, Request, WeightFormat,
+    Answer, Constraint, Ending, Engine, EngineSettings, Finish, Grammars, MaskSource, Model,
+    Request, WeightFormat,
 };
 use slm_model::weights::Weights;
 use slm_model::{ModelConfig, Tokenizer};
@@ -487,4 +488,62 @@ fn bombs_stay_small() {
             assert!(room.engine.generate(&[request], &mut |_| {})[0].is_ok());
         }
     }
+}
+
+/// Whether a schema lets a model write just this text.
+fn lets_write(room: &Room, schema: &Value, text: &str) -> bool {
+    let constraint = Constraint::Schema(schema.clone());
+    let grammar = room.grammars.compile(&constraint, false).unwrap();
+    let mut mask = MaskSource::start(&*grammar);
+    let mut written = Vec::new();
+    loop {
+        written.extend(mask.forced());
+        let so_far = room.tokenizer.decode(&written).unwrap();
+        let Some(rest) = text.strip_prefix(&so_far) else {
+            return false;
+        };
+        if rest.is_empty() {
+            return mask.ending() != Ending::Open;
+        }
+        let next = room.tokenizer.encode(rest).unwrap()[0];
+        let mut logits = vec![0.0; room.tokenizer.inner().get_vocab_size(true)];
+        mask.allow(&mut logits);
+        if logits[next as usize] < 0.0 || mask.refuses(next) {
+            return false;
+        }
+        mask.accept(next);
+        written.push(next);
+    }
+}
+
+#[test]
+fn properties_that_may_be_left_out_come_in_any_order() {
+    let room = Room::nano();
+    let text = json!({"type": "string"});
+    let slots = json!({"type": "object", "properties": {"artist": text, "city": text,
+        "party size": {"type": "integer"}}, "additionalProperties": false});
+    for answer in [
+        r#"{"city":"Bern","artist":"Nena"}"#,
+        r#"{"party size":4,"artist":"Nena","city":"Bern"}"#,
+        r#"{"artist":"Nena","city":"Bern"}"#,
+        "{}",
+    ] {
+        assert!(lets_write(&room, &slots, answer), "{answer}");
+    }
+    for answer in [
+        r#"{"cities":"Bern"}"#,
+        r#"{"party size":"4"}"#,
+        r#"{"partyxsize":4}"#,
+        r#"{"city":4}"#,
+    ] {
+        assert!(!lets_write(&room, &slots, answer), "{answer}");
+    }
+    let outer = json!({"type": "object", "properties": {"intent": {"enum": ["a", "b"]},
+        "slots": {"$ref": "#/$defs/slots"}}, "required": ["intent", "slots"],
+        "additionalProperties": false, "$defs": {"slots": slots}});
+    let answer = r#"{"intent":"a","slots":{"city":"Bern","artist":"Nena"}}"#;
+    assert!(lets_write(&room, &outer, answer));
+    let turned = r#"{"slots":{"city":"Bern"},"intent":"a"}"#;
+    assert!(!lets_write(&room, &outer, turned));
+    room.valid(&outer, 8);
 }

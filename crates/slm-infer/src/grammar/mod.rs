@@ -5,6 +5,7 @@
 //! llguidance's; here it is told which bytes tokens stand for, what of JSON Schema can be
 //! promised, and where the bounds of time and memory lie. Does not know requests.
 
+mod any_order;
 mod closing;
 mod confidence;
 mod error;
@@ -28,6 +29,7 @@ use serde_json::{Value, json};
 use slm_model::Tokenizer;
 
 use crate::request::{MaskSource, TokenMask};
+use any_order::in_any_order;
 use guide::Guide;
 use watch::Watch;
 
@@ -185,7 +187,7 @@ impl Grammars {
         let mut lowered = schema::lower(schema, lenient)?;
         let mut left = if lenient { LEFT_OUT } else { 0 };
         loop {
-            let source = TopLevelGrammar::from_json_schema(styled(&lowered.schema));
+            let source = TopLevelGrammar::from_json_schema(styled(&in_any_order(&lowered.schema)));
             let unenforced = lowered.unenforced.clone();
             let problem = match self.build(source, Some(Watch::default()), unenforced) {
                 Ok(grammar) => return Ok(grammar),
@@ -218,7 +220,7 @@ impl Grammars {
     }
 
     fn compiles(&self, schema: &Value) -> bool {
-        let source = TopLevelGrammar::from_json_schema(styled(schema));
+        let source = TopLevelGrammar::from_json_schema(styled(&in_any_order(schema)));
         self.matcher(source).is_ok()
     }
 
