@@ -109,6 +109,22 @@ fn results_are_shown_again_and_compared() {
 }
 
 #[test]
+fn samples_are_written_as_a_table_where_that_is_asked_for() {
+    let place = place();
+    place.slm(&SCORE).succeeds();
+    let table = place.at("out/samples.parquet");
+    assert!(!table.exists());
+    let run = place.slm(&[&SCORE[..], &["--parquet"]].concat());
+    run.succeeds();
+    assert!(
+        run.stderr.contains("samples: out/samples.parquet"),
+        "{}",
+        run.stderr
+    );
+    assert_eq!(&std::fs::read(table).unwrap()[..4], b"PAR1");
+}
+
+#[test]
 fn names_tell_systems_apart() {
     let place = place();
     let twice = [

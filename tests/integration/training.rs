@@ -324,6 +324,47 @@ fn an_adapter_of_another_base_is_refused_unless_forced() {
     place.slm(&[&ask[..], &["--force"]].concat()).succeeds();
 }
 
+#[test]
+fn a_merged_model_computes_what_base_and_adapter_do() {
+    let place = place();
+    let fixture = repository().join("tests/fixtures/hf/llama/adapter");
+    let fixture = fixture.display().to_string();
+    let merge = |more: &[&str]| {
+        let arguments = ["model", "merge", "tiny-llama", &fixture, "--name", "m"];
+        place.slm(&[&arguments[..], more].concat())
+    };
+    merge(&[]).succeeds();
+    // What PEFT computes with the adapter is expected of the merged model.
+    let merged = place.at("workspace/models/m");
+    let peft = format!("{fixture}/expected.safetensors");
+    fs::copy(&peft, merged.join("expected.safetensors")).unwrap();
+    fs::write(
+        merged.join("expected.json"),
+        r#"{"texts": [], "chats": []}"#,
+    )
+    .unwrap();
+    let verify = ["model", "verify", "workspace/models/m", "--format", "json"];
+    let run = place.slm(&verify);
+    let found: Value = serde_json::from_str(run.succeeds()).unwrap();
+    let difference = found["logits"]["max_abs_diff"].as_f64().unwrap();
+    assert!(difference < 1e-3, "{difference}");
+    let config = |key: &str| {
+        let config = place.read("workspace/models/m/config.json");
+        let config: Value = serde_json::from_str(&config).unwrap();
+        config[key].clone()
+    };
+    assert_eq!(config("dtype"), "float32");
+    merge(&["--dtype", "bf16"]).succeeds();
+    assert_eq!(config("dtype"), "bfloat16");
+    let run = merge(&["--dtype", "f8"]);
+    assert_eq!(run.code, 2);
+    assert!(
+        run.stderr.contains("use f32, f16 or bf16"),
+        "{}",
+        run.stderr
+    );
+}
+
 /// A limit on the size of files stands in for a disk that fills up in mid-checkpoint.
 #[test]
 #[cfg(unix)]
@@ -409,4 +450,70 @@ fn a_row_that_breaks_the_loss_is_named() {
     let named = (0..24).filter(|n| run.stderr.contains(&places(*n))).count();
     assert_eq!(run.stderr.matches("train.jsonl:").count(), named);
     assert!((1..24).contains(&named), "{}", run.stderr);
+}
+
+#[test]
+fn a_dataset_in_parquet_is_looked_at_trained_on_and_turned_back() {
+    let place = place();
+    let convert = |from: &str, to: &str| {
+        let run = place.slm(&["data", "convert", from, to]);
+        assert_eq!(run.succeeds(), format!("{to}\n"));
+    };
+    convert("train.jsonl", "train.parquet");
+    convert("train.parquet", "back.jsonl");
+    assert_eq!(place.read("back.jsonl"), place.read("train.jsonl"));
+    let shown = |file: &str| {
+        let run = place.slm(&["data", "inspect", file, "--format", "json"]);
+        run.succeeds().to_owned()
+    };
+    assert_eq!(shown("train.parquet"), shown("train.jsonl"));
+    train(&place, &[]).succeeds();
+    let from_jsonl = adapter(&place, "tiny");
+    let named = ["data.train=[train.parquet]", "name=table"];
+    train(&place, &named).succeeds();
+    assert_eq!(adapter(&place, "table"), from_jsonl);
+    place
+        .slm(&[
+            "data",
+            "mix",
+            "train.parquet=5",
+            "validation.jsonl",
+            "--to",
+            "mixed.parquet",
+        ])
+        .succeeds();
+    let mixed: Value = serde_json::from_str(&shown("mixed.parquet")).unwrap();
+    assert_eq!(mixed["rows"], 11);
+}
+
+#[test]
+fn a_damaged_table_is_refused_and_what_was_there_stays() {
+    let place = place();
+    place
+        .slm(&["data", "convert", "train.jsonl", "t.parquet"])
+        .succeeds();
+    let whole = fs::read(place.at("t.parquet")).unwrap();
+    place.write("cut.parquet", &whole[..whole.len() - 9]);
+    let run = place.slm(&["data", "convert", "cut.parquet", "t.parquet"]);
+    assert_eq!(run.code, 1);
+    assert!(
+        run.stderr
+            .starts_with("error: cut.parquet: not a Parquet file: "),
+        "{}",
+        run.stderr
+    );
+    assert!(
+        run.stderr
+            .contains("\nhint: the file is damaged or cut short"),
+        "{}",
+        run.stderr
+    );
+    assert_eq!(fs::read(place.at("t.parquet")).unwrap(), whole);
+    place.write("rows.jsonl", "{\"text\": \"a\"}\n{\"txt\": \"b\"}\n");
+    place.slm(&["data", "convert", "rows.jsonl", "t.parquet"]).fails(
+        1,
+        "error: rows.jsonl:2: the row has no `text`, as rows of the format text have\n\
+         hint: add it, or drop the row; a file has one format, told by its first row or by `data.format`\n",
+    );
+    assert_eq!(fs::read(place.at("t.parquet")).unwrap(), whole);
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use anyhow::Result;
 use clap::Args;
 use serde_json::Value;
-use slm_eval::metrics::validity::schema_of;
+use slm_eval::metrics::validity::{schema_of, standard_types};
 use slm_eval::{OutputType, Row, Task};
 use slm_infer::grammar::{CallForm, calls_schema};
 use slm_infer::{Constraint, Finish, Grammar, MaskSource, Model};
@@ -87,7 +87,7 @@ impl HeldTo {
         } else if let Some(path) = &self.tools {
             let tools = json_file(path)?;
             let tools = tools.as_array().map(Vec::as_slice).unwrap_or_default();
-            let schema = calls_schema(tools, CallForm::Named).ok_or_else(|| {
+            let schema = calls_of(tools, CallForm::Named).ok_or_else(|| {
                 Failure::new(format!("`{}` has no functions", path.display()))
                     .hint("it is a JSON list of OpenAI's tool definitions")
             })?;
@@ -169,6 +169,36 @@ pub fn of_row(task: &Task, row: &Row) -> Option<Constraint> {
             let labels = row.declared_labels(task);
             (!labels.is_empty()).then(|| Constraint::Labels(labels.to_vec()))
         }
-        OutputType::Calls => calls_schema(&row.tools, CallForm::List).map(Constraint::Schema),
+        OutputType::Calls => calls_of(&row.tools, CallForm::List).map(Constraint::Schema),
+    }
+}
+
+/// The schema of calls of `tools`, whose parameters may name types as the Berkeley leaderboard
+/// does; nothing without any.
+pub fn calls_of(tools: &[Value], form: CallForm) -> Option<Value> {
+    let tools: Vec<Value> = tools.iter().map(standard_types).collect();
+    calls_schema(&tools, form)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn parameters_of_the_leaderboard_become_json_schema() {
+        let tool = |kind: &str, number: &str| {
+            json!({"type": "function", "function": {"name": "f", "parameters": {"type": kind,
+                "properties": {"x": {"type": number}, "type": {"type": "string"}}, "required": ["x"]}}})
+        };
+        let named = calls_of(&[tool("dict", "float")], CallForm::Named);
+        assert_eq!(
+            named,
+            calls_schema(&[tool("object", "number")], CallForm::Named)
+        );
+        let any = calls_of(&[tool("dict", "any")], CallForm::List).unwrap();
+        let parameters = &any["items"]["anyOf"][0]["properties"]["f"]["properties"];
+        assert_eq!(parameters, &json!({"x": {}, "type": {"type": "string"}}));
+        assert_eq!(calls_of(&[], CallForm::List), None);
     }
 }

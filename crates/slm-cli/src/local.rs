@@ -52,12 +52,12 @@ pub struct Generated {
 }
 
 impl LocalModel {
-    /// Loads the model in `folder`, with an adapter where one is given.
+    /// Loads the model in `folder`, with an adapter where one is given; [`LocalModel::begin`] goes
+    /// before its first answers.
     ///
     /// # Errors
     /// Files are missing or damaged, or do not belong together.
     pub fn load(
-        name: &str,
         folder: &Path,
         adapter: Option<&Path>,
         task: Task,
@@ -67,7 +67,7 @@ impl LocalModel {
         let model = Model::load_adapted(folder, adapter)?;
         tokenizer.check_fits(model.config().vocab_size)?;
         Ok(Self {
-            name: name.to_owned(),
+            name: String::new(),
             tokenizer,
             engine: Engine::with_settings(model, EngineSettings { batch: BATCH }),
             task,
@@ -79,12 +79,20 @@ impl LocalModel {
         })
     }
 
-    /// Holds all answers to what their rows ask for.
+    /// Begins a turn under a name of its own, with all figures at zero; `constrained` holds its
+    /// answers to what their rows ask for.
     ///
     /// # Errors
     /// The tokenizer does not say which bytes its tokens stand for.
-    pub fn constrain(&mut self) -> Result<()> {
-        self.grammars = Some(grammars(&self.tokenizer, self.engine.model())?);
+    pub fn begin(&mut self, name: &str, constrained: bool) -> Result<()> {
+        self.grammars = match constrained {
+            true => Some(grammars(&self.tokenizer, self.engine.model())?),
+            false => None,
+        };
+        name.clone_into(&mut self.name);
+        self.generated = Generated::default();
+        self.forced = (0, 0);
+        self.alone = ALONE;
         Ok(())
     }
 
@@ -100,7 +108,7 @@ impl LocalModel {
         self.engine.model().config().parameters()
     }
 
-    /// How much was generated together since loading.
+    /// How much was generated together in this turn.
     pub fn generated(&self) -> Generated {
         self.generated
     }

@@ -143,7 +143,7 @@ impl<'a> Pipeline<'a> {
         let model = self.artefact(Kind::Models, "");
         match train.method {
             Method::Lora | Method::Qlora => {
-                stages::merge::merge(self.context, &base, &trained, model.clone())?;
+                stages::merge::merge(self.context, &base, &trained, None, model.clone())?;
             }
             Method::Full => stages::merge::adopt(self.context, &trained, model.clone())?,
         }
@@ -410,7 +410,7 @@ fn check_train(recipe: &Recipe, train: &Train) -> Result<()> {
         (
             train.dpo.is_some() && recipe.data.as_ref().is_none_or(|d| d.import.is_some()),
             "`train.dpo` needs pairs of answers, which only `data.train` can give",
-            "name JSONL files with `prompt`, `chosen` and `rejected` in `data.train`",
+            "name JSONL or Parquet files with `prompt`, `chosen` and `rejected` in `data.train`",
         ),
         (
             !train.phases.is_empty() && recipe.corpus.is_some(),
@@ -456,7 +456,7 @@ fn check_data(data: &Data) -> Result<()> {
             .hint("keep one of them")
             .into()),
         (None, None, true) => Err(Failure::new("`data` names no rows")
-            .hint("give `import` and `from`, or `train` with JSONL files")
+            .hint("give `import` and `from`, or `train` with JSONL or Parquet files")
             .into()),
     }
 }

@@ -327,8 +327,8 @@ fn labels_expressions_grammars_objects_and_calls_hold() {
         );
     }
     let tools = [
-        json!({"type": "function", "function": {"name": "f", "parameters": {"type": "dict",
-            "properties": {"x": {"type": "float"}}, "required": ["x"]}}}),
+        json!({"type": "function", "function": {"name": "f", "parameters": {"type": "object",
+            "properties": {"x": {"type": "number"}}, "required": ["x"]}}}),
         json!({"type": "function", "function": {"name": "g/h", "parameters": {
             "$defs": {"n": {"type": "integer"}}, "properties": {"n": {"$ref": "#/$defs/n"}},
             "required": ["n"], "additionalProperties": false}}}),

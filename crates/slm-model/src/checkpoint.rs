@@ -169,6 +169,19 @@ impl Checkpoint {
             .sum()
     }
 
+    /// How the weights are stored: as the largest tensor is.
+    pub fn stored_type(&self) -> StoredType {
+        let largest = self
+            .place
+            .values()
+            .max_by_key(|place| place.end - place.start);
+        match largest.map(|place| place.dtype) {
+            Some(Dtype::F32) => StoredType::F32,
+            Some(Dtype::F16) => StoredType::F16,
+            _ => StoredType::Bf16,
+        }
+    }
+
     /// The tensor `name` as f32, which must have `shape`.
     ///
     /// # Errors

@@ -57,6 +57,13 @@ pub struct Tokenizer {
     ends: TurnEnds,
 }
 
+/// A `tokenizer.json` whose decoder is valid JSON; on one that is not, `tokenizers` panics.
+#[derive(serde::Deserialize)]
+struct WholeDecoder {
+    #[serde(default, rename = "decoder")]
+    _decoder: serde_json::Value,
+}
+
 impl Tokenizer {
     /// Reads `tokenizer.json`, `tokenizer_config.json` and the chat template in `dir`.
     ///
@@ -71,9 +78,19 @@ impl Tokenizer {
                 "a model's folder holds its tokenizer; copy it there",
             ));
         }
-        let mut inner = tokenizers::Tokenizer::from_file(&path).map_err(|e| {
-            ModelError::invalid(&path, format!("not a tokenizer: {e}"), "restore the file")
-        })?;
+        let no_tokenizer = |problem: String| {
+            ModelError::invalid(
+                &path,
+                format!("not a tokenizer: {problem}"),
+                "restore the file",
+            )
+        };
+        let text = std::fs::read_to_string(&path).map_err(|e| no_tokenizer(e.to_string()))?;
+        serde_json::from_str::<WholeDecoder>(&text).map_err(|e| no_tokenizer(e.to_string()))?;
+        let mut inner: tokenizers::Tokenizer = text
+            .parse()
+            .map_err(|e: tokenizers::Error| no_tokenizer(e.to_string()))?;
+        drop(text);
         // A file may be left with those of its last use; Hugging Face drops them, too.
         inner.with_padding(None);
         // Without truncation there is nothing that could be out of range.

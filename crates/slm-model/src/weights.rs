@@ -185,12 +185,8 @@ impl Weights {
         if let Some(source) = source {
             copy_companions(source, dir)?;
         }
-        let dtype = if stored == StoredType::F32 {
-            "float32"
-        } else {
-            "bfloat16"
-        };
-        let text = serde_json::to_string_pretty(&config.to_hugging_face(dtype)).unwrap_or_default();
+        let json = config.to_hugging_face(stored.hugging_face());
+        let text = serde_json::to_string_pretty(&json).unwrap_or_default();
         write_atomically(&dir.join("config.json"), text.as_bytes())
     }
 }

@@ -7,6 +7,7 @@ mod columns;
 mod error;
 mod guard;
 mod kind;
+mod pages;
 mod read;
 mod value;
 mod write;

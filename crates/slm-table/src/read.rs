@@ -4,20 +4,20 @@
 //! metadata (dictionaries, widths) does not change a row.
 
 use std::fs::File;
-use std::io::{Cursor, Read, Seek, SeekFrom};
+use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use polars_arrow::array::Array;
 use polars_arrow::datatypes::Field;
 use polars_buffer::Buffer;
 use polars_parquet::read::{
-    BasicDecompressor, ColumnChunkMetadata, FileMetadata, PageReader, column_iter_to_arrays,
-    read_metadata, schema::parquet_to_arrow_schema,
+    BasicDecompressor, ColumnChunkMetadata, FileMetadata, column_iter_to_arrays, read_metadata,
+    schema::parquet_to_arrow_schema,
 };
-use polars_parquet::write::CompressedPage;
 
 use crate::error::{DAMAGED, Result, TableError};
 use crate::guard::guarded;
+use crate::pages::{check_cells, check_pages, pages};
 use crate::value::value;
 use crate::{Row, is_parquet};
 
@@ -117,6 +117,10 @@ impl TableReader {
             return Ok(false);
         };
         let at = format!("row group {}", self.group + 1);
+        check_cells(group, self.bytes).map_err(|reason| {
+            let message = format!("{at} cannot be read: {reason}");
+            TableError::content(&self.path, message, "write it again in smaller row groups")
+        })?;
         let mut columns = Vec::with_capacity(self.fields.len());
         for field in &self.fields {
             let fault = |reason: String| {
@@ -213,41 +217,6 @@ impl Iterator for TableReader {
         }
         Some(row)
     }
-}
-
-fn pages(chunk: &ColumnChunkMetadata, bytes: Buffer<u8>) -> PageReader {
-    PageReader::new(Cursor::new(bytes), chunk, Vec::new(), usize::MAX)
-}
-
-/// Checks that pages have the sizes that their chunk declares, for polars takes memory by them.
-fn check_pages(
-    chunk: &ColumnChunkMetadata,
-    bytes: Buffer<u8>,
-    rows: usize,
-) -> std::result::Result<(), String> {
-    let declared = usize::try_from(chunk.uncompressed_size()).unwrap_or(0);
-    let mut values = 0_usize;
-    for page in pages(chunk, bytes) {
-        match page.map_err(|error| error.to_string())? {
-            CompressedPage::Data(page) => {
-                let size = page.uncompressed_size();
-                if size > declared {
-                    return Err(format!("a page of {size} bytes in a chunk of {declared}"));
-                }
-                values = values.saturating_add(page.num_values());
-            }
-            // Its numbers are checked against its bytes when it is decoded.
-            CompressedPage::Dict(_) => {}
-        }
-    }
-    let flat = chunk.descriptor().descriptor.max_rep_level == 0;
-    if Ok(values) != usize::try_from(chunk.num_values()) || (flat && values != rows) {
-        let declared = chunk.num_values();
-        return Err(format!(
-            "its pages hold {values} values, where {declared} are declared for {rows} rows"
-        ));
-    }
-    Ok(())
 }
 
 /// The bytes of a column's chunk, which must lie within the file.

@@ -4,6 +4,7 @@
 
 mod calibrate;
 mod chunk;
+mod convert;
 mod corpus;
 mod explain;
 mod flows;
@@ -43,6 +44,8 @@ enum Action {
     Explain(explain::Explain),
     /// Write rows out for people to judge, and read their verdicts back
     Review(review::ReviewRows),
+    /// Write a dataset in another form: JSONL to Parquet, Parquet to JSONL
+    Convert(convert::Convert),
     /// Mix datasets by count or share, no row twice
     Mix(mix::Mix),
     /// Fail where training rows are in an evaluation
@@ -67,6 +70,7 @@ impl Data {
             Action::Calibrate(command) => command.run(context),
             Action::Explain(command) => command.run(context),
             Action::Review(command) => command.run(context),
+            Action::Convert(command) => command.run(context),
             Action::Mix(command) => command.run(context),
             Action::Overlap(command) => command.run(context),
             Action::Corpus(command) => command.run(context),

@@ -12,6 +12,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::{Args, Subcommand};
+use slm_model::checkpoint::StoredType;
 
 use super::Context;
 use crate::adapter::check_base;
@@ -49,9 +50,21 @@ struct Merge {
     /// The new model's name in the workspace
     #[arg(long, value_name = "NAME")]
     name: String,
+    /// How the weights are stored: f32, f16 or bf16 [default: as the base's are]
+    #[arg(long, value_name = "TYPE", value_parser = stored_type)]
+    dtype: Option<StoredType>,
     /// Merge even an adapter that was trained on another base
     #[arg(long)]
     force: bool,
+}
+
+/// A number format by its name on the command line.
+fn stored_type(name: &str) -> Result<StoredType, String> {
+    let mut known = StoredType::NAMES.into_iter();
+    let found = known.find(|(_, known)| *known == name);
+    found
+        .map(|(stored, _)| stored)
+        .ok_or_else(|| "use f32, f16 or bf16".to_owned())
 }
 
 impl Models {
@@ -80,7 +93,8 @@ impl Merge {
         }
         check_base(context, &self.adapter, &base, self.force)?;
         let _lock = context.workspace.lock(&format!("models-{}", self.name))?;
-        stages::merge::merge(context, &base, &self.adapter, artefact.clone())?;
+        let stored = self.dtype;
+        stages::merge::merge(context, &base, &self.adapter, stored, artefact.clone())?;
         if context.terminal.is_json() {
             context
                 .terminal

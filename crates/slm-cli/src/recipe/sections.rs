@@ -30,13 +30,13 @@ pub struct Data {
     /// tells it where this is not given.
     #[serde(default)]
     pub format: Option<slm_data::Format>,
-    /// JSONL files to train on, where nothing is imported.
+    /// JSONL or Parquet files to train on, where nothing is imported.
     #[serde(default)]
     pub train: Vec<PathBuf>,
-    /// JSONL files to watch training on.
+    /// JSONL or Parquet files to watch training on.
     #[serde(default)]
     pub validation: Vec<PathBuf>,
-    /// JSONL files held out for the figures.
+    /// JSONL or Parquet files held out for the figures.
     #[serde(default)]
     pub test: Vec<PathBuf>,
 }
@@ -297,6 +297,9 @@ pub struct Evaluate {
     /// schema, labels or tools.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub constrained: Vec<System>,
+    /// Write each sample with every system's answer and values to `samples.parquet`, too.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub parquet: bool,
 }
 
 impl Default for Evaluate {
@@ -315,6 +318,7 @@ impl Default for Evaluate {
                 System::Nearest,
             ],
             constrained: Vec::new(),
+            parquet: false,
         }
     }
 }

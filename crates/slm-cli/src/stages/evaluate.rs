@@ -23,7 +23,7 @@ use crate::nearest::nearest;
 use crate::recipe::{Baseline, Evaluate, System};
 use crate::workspace::{Input, Stage, run_stage, write_atomically};
 
-pub use ask::{Asked, Known, model_info};
+pub use ask::{Asked, Known, model_info, turn_name};
 
 /// All that scoring found.
 pub const RESULTS_FILE: &str = "results.json";
@@ -33,6 +33,8 @@ pub const REPORT_FILE: &str = "report.html";
 pub const SUMMARY_FILE: &str = "summary.md";
 /// The rows that were asked.
 pub const ROWS_FILE: &str = "rows.jsonl";
+/// Each sample with every system's answer and values, as a table.
+pub const SAMPLES_FILE: &str = "samples.parquet";
 /// Every answer with what shaped it.
 pub const LOG_FILE: &str = "log.jsonl";
 /// What is known about the systems beyond their answers.
@@ -96,12 +98,9 @@ fn work(context: &Context, exam: &Exam, folder: &Path) -> Result<()> {
     let rows = slm_eval::rows::load(&folder.join(ROWS_FILE), &task)?;
     let mut log = EvalLog::open(&folder.join(LOG_FILE))?;
     let mut known = Known::read(&folder.join(SYSTEMS_FILE));
-    for (system, constrained) in order(exam.settings) {
-        let candidate = ask::Candidate {
-            system,
-            constrained,
-        };
-        ask::system(context, exam, &task, &rows, candidate, &mut log, &mut known)?;
+    for (system, turns) in order(exam.settings) {
+        let turns = (system, turns.as_slice());
+        ask::system(context, exam, &task, &rows, turns, &mut log, &mut known)?;
     }
     if let Some(baseline) = exam.baseline {
         ask::frontier(context, exam, &task, &rows, baseline, &mut log, &mut known)?;
@@ -118,6 +117,9 @@ fn work(context: &Context, exam: &Exam, folder: &Path) -> Result<()> {
     beside.complete(&mut results, &task, &rows, &systems);
     if let Some(leakage) = &results.leakage {
         context.terminal.note(slm_eval::leakage::sentence(leakage));
+    }
+    if exam.settings.parquet {
+        write_samples(context, folder, &task, &rows, &systems)?;
     }
     write_report(folder, &task, &rows, &systems, &results)
 }
@@ -209,6 +211,24 @@ pub fn questions(files: &[PathBuf], format: Option<slm_data::Format>) -> Result<
         .collect())
 }
 
+/// Writes each sample with every system's answer and values as a table.
+///
+/// # Errors
+/// There are no samples or systems, or the disk is full.
+pub fn write_samples(
+    context: &Context,
+    folder: &Path,
+    task: &Task,
+    rows: &[Row],
+    systems: &[Scored],
+) -> Result<()> {
+    let path = folder.join(SAMPLES_FILE);
+    slm_eval::score::write_samples(&path, task, rows, systems)?;
+    let note = format!("samples: {}", path.display());
+    context.terminal.note(note);
+    Ok(())
+}
+
 /// Writes results, report and summary.
 ///
 /// # Errors
@@ -229,18 +249,19 @@ pub fn write_report(
     )
 }
 
-/// Who answers in which order, and whether under a grammar: each behind its free form.
-fn order(settings: &Evaluate) -> Vec<(System, bool)> {
-    let mut order: Vec<(System, bool)> = Vec::new();
+/// Who answers in which order, and in which turns: under a grammar behind the free form.
+fn order(settings: &Evaluate) -> Vec<(System, Vec<bool>)> {
+    let mut order: Vec<(System, Vec<bool>)> = Vec::new();
     for &system in &settings.systems {
-        order.push((system, false));
-        if settings.constrained.contains(&system) {
-            order.push((system, true));
-        }
+        let turns = match settings.constrained.contains(&system) {
+            true => vec![false, true],
+            false => vec![false],
+        };
+        order.push((system, turns));
     }
     for &system in &settings.constrained {
-        if !order.contains(&(system, true)) {
-            order.push((system, true));
+        if !order.iter().any(|(known, _)| *known == system) {
+            order.push((system, vec![true]));
         }
     }
     order

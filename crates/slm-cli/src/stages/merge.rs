@@ -6,32 +6,43 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use serde_json::json;
-use slm_model::ModelConfig;
 use slm_model::checkpoint::StoredType;
 use slm_model::lora::Adapter;
 use slm_model::weights::Weights;
+use slm_model::{Checkpoint, ModelConfig};
 
 use crate::commands::Context;
 use crate::workspace::{Input, Stage, run_stage};
 
-/// Merges `adapter` into `base` as the model `artefact`.
+/// Merges `adapter` into `base` as the model `artefact`, stored as the base is where nothing else
+/// is asked for.
 ///
 /// # Errors
 /// Base and adapter do not fit, or the artefact cannot be written.
-pub fn merge(context: &Context, base: &Path, adapter: &Path, artefact: PathBuf) -> Result<()> {
+pub fn merge(
+    context: &Context,
+    base: &Path,
+    adapter: &Path,
+    stored: Option<StoredType>,
+    artefact: PathBuf,
+) -> Result<()> {
+    let stored = match stored {
+        Some(stored) => stored,
+        None => Checkpoint::open(base)?.stored_type(),
+    };
     let stage = Stage {
         name: "merge",
         version: 1,
         artefact,
         inputs: vec![Input::new("base", base), Input::new("adapter", adapter)],
-        settings: json!({"stored": "bf16"}),
+        settings: json!({"stored": stored.name()}),
         resumable: false,
     };
     run_stage(&context.terminal, &stage, |folder| {
         let config = ModelConfig::load(base)?;
         let mut merged = Weights::load(base, &config)?;
         merged.merge(&Adapter::load(adapter, &config)?)?;
-        merged.save(folder, &config, Some(base), StoredType::Bf16)?;
+        merged.save(folder, &config, Some(base), stored)?;
         Ok(())
     })?;
     Ok(())

@@ -44,7 +44,7 @@ pub enum Start<'a> {
 
 /// What it learns from.
 pub enum Lessons<'a> {
-    /// JSONL files of rows.
+    /// JSONL or Parquet files of rows.
     Rows {
         /// To learn from.
         train: Vec<PathBuf>,
@@ -296,7 +296,11 @@ fn lessons(
         }
         None => encoder.encode_all(label, files, leaves, &context.terminal),
     };
-    let (rows, origins) = read("train", files, leaves)?.into_iter().unzip();
+    let learned = read("train", files, leaves)?;
+    if learned.is_empty() {
+        return Err(no_rows(files).into());
+    }
+    let (rows, origins) = learned.into_iter().unzip();
     let validation = read("validation", watched, &[])?.into_iter();
     let mut dataset = Dataset::new(rows, train.epochs, job.seed, longest)?.with_origins(origins);
     if train.dpo.is_some() {
@@ -308,6 +312,13 @@ fn lessons(
         largest_batch: dataset.largest_batch(train.batch_tokens),
         source: Box::new(dataset),
     })
+}
+
+fn no_rows(files: &[PathBuf]) -> Failure {
+    let names = files.iter().map(|file| format!("`{}`", file.display()));
+    let names = names.collect::<Vec<_>>().join(", ");
+    Failure::new(format!("the dataset has no rows to learn from: {names}"))
+        .hint("give it rows; over-long ones are left out under `over_long: drop`")
 }
 
 /// The recipe's settings in the terms of slm-train.

@@ -48,7 +48,7 @@ pub(crate) fn parameters_of(tools: &[Value], name: &str) -> Option<Value> {
 }
 
 /// The schema with the type names of the Berkeley leaderboard made standard.
-fn standard_types(schema: &Value) -> Value {
+pub fn standard_types(schema: &Value) -> Value {
     match schema {
         Value::Object(fields) => fields
             .iter()

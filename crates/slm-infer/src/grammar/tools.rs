@@ -1,6 +1,6 @@
 //! Tool calls as a schema: one of several functions, with arguments by its parameters.
 //!
-//! Does not know how a model's template writes calls.
+//! Does not know how a model's template writes calls, nor types that JSON Schema does not have.
 
 use serde_json::{Map, Value, json};
 
@@ -55,35 +55,20 @@ fn call(number: usize, name: &str, parameters: Option<&Value>, form: CallForm) -
         "properties": properties})
 }
 
-/// The parameters' schema with its references led to where it stands now, and the type names
-/// of the Berkeley leaderboard made standard.
+/// The parameters' schema with its references led to where it stands now.
 fn rebased(value: &Value, place: &str) -> Value {
     match value {
         Value::Object(fields) => fields
             .iter()
-            .filter_map(|(key, value)| match (key.as_str(), value.as_str()) {
+            .map(|(key, value)| match (key.as_str(), value.as_str()) {
                 ("$ref", Some(target)) => {
                     let target = target.strip_prefix('#').unwrap_or(target);
-                    Some((key.clone(), format!("{place}{target}").into()))
+                    (key.clone(), format!("{place}{target}").into())
                 }
-                ("type", Some("any")) => None,
-                ("type", Some(name)) => Some((key.clone(), standard_type(name).into())),
-                _ => Some((key.clone(), rebased(value, place))),
+                _ => (key.clone(), rebased(value, place)),
             })
             .collect(),
         Value::Array(items) => items.iter().map(|item| rebased(item, place)).collect(),
         other => other.clone(),
-    }
-}
-
-fn standard_type(name: &str) -> &str {
-    match name {
-        "dict" => "object",
-        "float" | "double" => "number",
-        "tuple" | "list" => "array",
-        "int" => "integer",
-        "bool" => "boolean",
-        "str" => "string",
-        other => other,
     }
 }

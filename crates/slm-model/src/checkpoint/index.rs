@@ -31,6 +31,13 @@ impl Index {
         let map = map.ok_or_else(|| {
             ModelError::invalid(path, "`weight_map` is missing", "restore the file")
         })?;
+        if map.is_empty() {
+            return Err(ModelError::invalid(
+                path,
+                "`weight_map` names no tensor",
+                "restore the file",
+            ));
+        }
         let mut files = BTreeMap::new();
         for (tensor, file) in map {
             let file = file.as_str().ok_or_else(|| {

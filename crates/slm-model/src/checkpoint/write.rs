@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::path::Path;
 
-use half::bf16;
+use half::{bf16, f16};
 use safetensors::View;
 use safetensors::tensor::{Dtype, TensorView};
 use slm_files::WholeFile;
@@ -18,8 +18,34 @@ use crate::error::{ModelError, Result};
 pub enum StoredType {
     /// 32-bit floats.
     F32,
+    /// IEEE half precision, rounded to nearest even.
+    F16,
     /// bfloat16, rounded to nearest even.
     Bf16,
+}
+
+impl StoredType {
+    /// All, by the names that commands take.
+    pub const NAMES: [(Self, &str); 3] =
+        [(Self::F32, "f32"), (Self::F16, "f16"), (Self::Bf16, "bf16")];
+
+    /// The name that commands take.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "f32",
+            Self::F16 => "f16",
+            Self::Bf16 => "bf16",
+        }
+    }
+
+    /// The name in a `config.json`.
+    pub fn hugging_face(self) -> &'static str {
+        match self {
+            Self::F32 => "float32",
+            Self::F16 => "float16",
+            Self::Bf16 => "bfloat16",
+        }
+    }
 }
 
 /// One tensor to write: name, shape, values.
@@ -43,6 +69,7 @@ impl View for Table<'_> {
     fn dtype(&self) -> Dtype {
         match self.stored {
             StoredType::F32 => Dtype::F32,
+            StoredType::F16 => Dtype::F16,
             StoredType::Bf16 => Dtype::BF16,
         }
     }
@@ -55,6 +82,9 @@ impl View for Table<'_> {
         let values = self.values.iter();
         Cow::Owned(match self.stored {
             StoredType::F32 => values.flat_map(|v| v.to_le_bytes()).collect(),
+            StoredType::F16 => values
+                .flat_map(|v| f16::from_f32(*v).to_le_bytes())
+                .collect(),
             StoredType::Bf16 => values
                 .flat_map(|v| bf16::from_f32(*v).to_le_bytes())
                 .collect(),
@@ -64,7 +94,7 @@ impl View for Table<'_> {
     fn data_len(&self) -> usize {
         let width = match self.stored {
             StoredType::F32 => 4,
-            StoredType::Bf16 => 2,
+            StoredType::F16 | StoredType::Bf16 => 2,
         };
         self.values.len() * width
     }

@@ -40,9 +40,14 @@ pub(super) fn read(fields: &Fields<'_>) -> Result<ModelConfig> {
         Some("rope") => {
             config.ropes = vec![fields.ropes(config.head_dim, &RopeDefaults::PLAIN)?.full];
         }
-        None => {}
+        // `nope`: no position embedding, as IBM writes it.
+        Some("nope") | None => {}
         Some(other) => {
-            return Err(fields.unsupported("position_embedding_type", &other.into(), "rope, null"));
+            return Err(fields.unsupported(
+                "position_embedding_type",
+                &other.into(),
+                "rope, nope, null",
+            ));
         }
     }
     set_factors(fields, &mut config)?;

@@ -84,9 +84,11 @@ pub fn to_marks(template: &str) -> (String, bool) {
             rest = &rest[comment + length + 2..];
             continue;
         }
-        let Some(length) = rest[start..].find("%}") else {
+        // The sign that opens a tag does not close it: `{%}` is none.
+        let Some(length) = rest[start + 2..].find("%}") else {
             break;
         };
+        let length = length + 2;
         let tag = &rest[start + 2..start + length];
         out.push_str(&rest[..start]);
         match variable(tag) {
@@ -140,6 +142,8 @@ mod tests {
         );
         assert!(!to_marks("{# {% generation %} #}{{ x }}").1);
         assert!(!to_marks("{% generation").1);
+        assert_eq!(to_marks("{%}a{% b %}").0, "{%}a{% b %}");
+        assert_eq!(to_marks("{%").0, "{%");
     }
 
     #[test]

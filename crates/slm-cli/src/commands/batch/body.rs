@@ -5,8 +5,10 @@
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use slm_infer::Constraint;
-use slm_infer::grammar::{CallForm, calls_schema};
+use slm_infer::grammar::CallForm;
 use slm_model::Conversation;
+
+use crate::constraint::calls_of;
 
 /// Why a body cannot be answered, with the parameter at fault.
 pub struct BadBody {
@@ -118,7 +120,7 @@ impl Body {
             }
             (other, None) => return Err(bad(format!("`tool_choice` is `{other}`"))),
         };
-        let schema = calls_schema(&tools, CallForm::Named);
+        let schema = calls_of(&tools, CallForm::Named);
         let schema = schema
             .ok_or_else(|| bad("`tool_choice` asks for a call, and there are no `tools`".into()))?;
         Ok(Some(Constraint::Schema(schema)))

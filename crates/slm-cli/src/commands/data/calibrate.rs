@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Args;
-use slm_data::JsonlReader;
+use slm_data::RowReader;
 use slm_data::flow::{Calibrations, Labelled, calibrate};
 
 use super::generate::find_flow;
@@ -18,7 +18,7 @@ use crate::teacher::{AnyTeacher, TeacherArguments};
 /// Arguments of `slm data calibrate`.
 #[derive(Debug, Args)]
 pub struct Calibrate {
-    /// Rows (JSONL) with the columns that the judges read, and `accept`: true or false
+    /// Rows (JSONL or Parquet) with the columns that the judges read, and `accept`: true or false
     labelled: PathBuf,
     /// The flow whose judges are measured
     #[arg(long, value_name = "NAME|FILE")]
@@ -34,7 +34,7 @@ impl Calibrate {
     /// Asks the judges, prints the agreement, and keeps it for the runs that use the verdicts.
     pub fn run(self, context: &Context) -> Result<()> {
         let flow = find_flow(&self.flow)?;
-        let rows = JsonlReader::<Labelled>::open(&self.labelled)?
+        let rows = RowReader::<Labelled>::open(&self.labelled)?
             .collect::<slm_data::Result<Vec<Labelled>>>()?;
         if rows.is_empty() {
             return Err(Failure::new(format!(

@@ -20,7 +20,7 @@ use tokens::{Measure, TokenSummary};
 /// Arguments of `slm data inspect`.
 #[derive(Debug, Args)]
 pub struct Inspect {
-    /// A dataset (JSONL): messages, sharegpt, prompt-completion, alpaca or text
+    /// A dataset (JSONL or Parquet): messages, sharegpt, prompt-completion, alpaca or text
     #[arg(value_name = "FILE")]
     file: PathBuf,
     /// Show the row with this id in full
@@ -64,7 +64,7 @@ pub(super) struct Lengths {
 }
 
 /// A format by its name on the command line.
-fn format_of(name: &str) -> Result<Format, String> {
+pub fn format_of(name: &str) -> Result<Format, String> {
     let found = Format::NAMES.into_iter().find(|(_, known)| *known == name);
     found.map(|(format, _)| format).ok_or_else(|| {
         let names = Format::NAMES.map(|(_, name)| name).join(", ");

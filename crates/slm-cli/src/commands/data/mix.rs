@@ -17,7 +17,7 @@ pub struct Mix {
     /// Sources as FILE (all rows), FILE=COUNT, or FILE=SHARE% of the mixture
     #[arg(required = true, value_name = "SOURCE")]
     sources: Vec<Wanted>,
-    /// The file to write
+    /// The file to write: Parquet where it ends in `.parquet`, JSONL otherwise
     #[arg(long, value_name = "FILE")]
     to: PathBuf,
     /// Seeds the choice

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Args;
-use slm_data::{EvalRow, JsonlReader, Sample};
+use slm_data::{EvalRow, RowReader, Sample};
 
 use crate::commands::Context;
 use crate::failure::Failure;
@@ -14,9 +14,9 @@ use crate::failure::Failure;
 /// Arguments of `slm data overlap`.
 #[derive(Debug, Args)]
 pub struct Overlap {
-    /// A dataset to train on (JSONL)
+    /// A dataset to train on (JSONL or Parquet)
     train: PathBuf,
-    /// Rows of an evaluation (JSONL with `input` or `messages`, and `target`), or a dataset
+    /// Rows of an evaluation (JSONL or Parquet with `input` or `messages`, and `target`), or a dataset
     #[arg(long = "eval", required = true, value_name = "FILE")]
     evals: Vec<PathBuf>,
     /// The share of an evaluation's rows that may share a run of 8 words with training, or be
@@ -64,7 +64,7 @@ impl Overlap {
 
 /// Rows of an evaluation, or of a dataset.
 fn read_eval(path: &std::path::Path) -> Result<Vec<Sample>> {
-    let rows: slm_data::Result<Vec<EvalRow>> = JsonlReader::open(path)?.collect();
+    let rows: slm_data::Result<Vec<EvalRow>> = RowReader::open(path)?.collect();
     let rows: Vec<Sample> = match rows {
         Ok(rows) => rows.iter().map(EvalRow::to_sample).collect(),
         Err(_) => slm_data::read_all(path)?,

@@ -24,7 +24,7 @@ pub struct ReviewRows {
 enum Action {
     /// Write rows that nobody has judged yet to a file
     Out {
-        /// A dataset (JSONL)
+        /// A dataset (JSONL or Parquet)
         rows: PathBuf,
         /// The file for people to fill in
         #[arg(long, value_name = "FILE")]

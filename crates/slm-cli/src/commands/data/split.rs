@@ -18,7 +18,7 @@ use crate::workspace::{Input, Kind, Stage, run_stage};
 /// Arguments of `slm data split`.
 #[derive(Debug, Args)]
 pub struct Split {
-    /// A dataset (JSONL)
+    /// A dataset (JSONL or Parquet)
     #[arg(value_name = "FILE")]
     file: PathBuf,
     /// The divided dataset's name in the workspace

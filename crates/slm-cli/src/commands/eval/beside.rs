@@ -2,7 +2,7 @@
 //!
 //! Does not know what follows from it; that is slm-eval's.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::Args;
@@ -12,7 +12,7 @@ use slm_eval::{Beside, Results, Row, System, Task};
 
 use super::read_evaluation;
 use crate::commands::Context;
-use crate::stages::evaluate::questions;
+use crate::stages::evaluate::{questions, write_samples};
 
 /// Arguments that several commands share.
 #[derive(Debug, Default, Args)]
@@ -26,12 +26,33 @@ pub struct BesideFiles {
     /// An earlier report, folder or `results.json`, to show what changed
     #[arg(long, value_name = "PATH")]
     earlier: Option<PathBuf>,
+    /// Write each sample with every system's answer and values to `samples.parquet`, too
+    #[arg(long)]
+    parquet: bool,
 }
 
 impl BesideFiles {
     /// The files of training data.
     pub fn train(&self) -> &[PathBuf] {
         &self.train
+    }
+
+    /// Writes the samples as a table into `folder`, where that was asked for.
+    ///
+    /// # Errors
+    /// There are none, or the disk is full.
+    pub fn write_samples(
+        &self,
+        context: &Context,
+        folder: &Path,
+        task: &Task,
+        rows: &[Row],
+        systems: &[System],
+    ) -> Result<()> {
+        match self.parquet {
+            true => write_samples(context, folder, task, rows, systems),
+            false => Ok(()),
+        }
     }
 
     /// Reads what was named, before anything that takes long.

@@ -15,7 +15,7 @@ use crate::commands::Context;
 use crate::local::LocalModel;
 use crate::results::{gates_of, show_results};
 use crate::stages::evaluate::{
-    Asked, Known, LOG_FILE, SYSTEMS_FILE, model_info, settings_of, systems, write_report,
+    Asked, Known, LOG_FILE, SYSTEMS_FILE, model_info, settings_of, systems, turn_name, write_report,
 };
 use crate::workspace::{create_folder, hash_path};
 
@@ -57,15 +57,14 @@ impl RunTask {
         let mut log = EvalLog::open(&log_path)?;
         let mut known = Known::read(&self.out.join(SYSTEMS_FILE));
         for named in &self.model {
-            self.ask(context, &task, &rows, (named, false), &mut log, &mut known)?;
-            if self.constrained {
-                self.ask(context, &task, &rows, (named, true), &mut log, &mut known)?;
-            }
+            self.ask(context, &task, &rows, named, &mut log, &mut known)?;
         }
         let systems = systems(&rows, &log_path, &known)?;
         let mut results = slm_eval::score(&task, &rows, &systems, &Options::default());
         complete(context, &beside, &mut results, &task, &rows, &systems);
         write_report(&self.out, &task, &rows, &systems, &results)?;
+        self.beside
+            .write_samples(context, &self.out, &task, &rows, &systems)?;
         show_results(context, &results)?;
         note_report(context, &self.out);
         gates_of(&results)
@@ -76,7 +75,7 @@ impl RunTask {
         context: &Context,
         task: &Task,
         rows: &[slm_eval::Row],
-        (named, constrained): (&Named, bool),
+        named: &Named,
         log: &mut EvalLog,
         known: &mut Known,
     ) -> Result<()> {
@@ -90,28 +89,35 @@ impl RunTask {
         if let Some(adapter) = &adapter {
             model = format!("{model} + {}", hash_path(adapter)?);
         }
-        let asked = Asked {
-            terminal: &context.terminal,
-            task,
-            rows,
-            name: match constrained {
-                true => format!("{}-constrained", named.name),
-                false => named.name.clone(),
-            },
-            model,
-            settings: settings_of(self.max_tokens, constrained),
-        };
-        let open = asked.open_rows(log)?;
-        if open.is_empty() {
-            return Ok(());
-        }
         let adapter = adapter.as_deref();
-        let mut subject =
-            LocalModel::load(&asked.name, &folder, adapter, task.clone(), self.max_tokens)?;
-        if constrained {
-            subject.constrain()?;
+        let mut loaded: Option<LocalModel> = None;
+        let turns = if self.constrained { 2 } else { 1 };
+        for &constrained in &[false, true][..turns] {
+            let asked = Asked {
+                terminal: &context.terminal,
+                task,
+                rows,
+                name: turn_name(&named.name, constrained),
+                model: model.clone(),
+                settings: settings_of(self.max_tokens, constrained),
+            };
+            let open = asked.open_rows(log)?;
+            if open.is_empty() {
+                continue;
+            }
+            let subject = match &mut loaded {
+                Some(subject) => subject,
+                none => none.insert(LocalModel::load(
+                    &folder,
+                    adapter,
+                    task.clone(),
+                    self.max_tokens,
+                )?),
+            };
+            subject.begin(&asked.name, constrained)?;
+            asked.ask(open, subject, log)?;
+            known.keep(&asked.name, model_info(subject, &folder))?;
         }
-        asked.ask(open, &mut subject, log)?;
-        known.keep(&asked.name, model_info(&subject, &folder))
+        Ok(())
     }
 }

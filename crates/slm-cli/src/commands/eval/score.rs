@@ -79,6 +79,8 @@ impl Score {
         complete(context, &beside, &mut results, &task, &rows, &systems);
         create_folder(&self.out)?;
         write_report(&self.out, &task, &rows, &systems, &results)?;
+        self.beside
+            .write_samples(context, &self.out, &task, &rows, &systems)?;
         show_results(context, &results)?;
         note_report(context, &self.out);
         Ok(())

@@ -135,26 +135,16 @@ impl Asked<'_> {
     }
 }
 
-/// One of the recipe's systems, and whether it answers under grammars.
-#[derive(Clone, Copy)]
-pub struct Candidate {
-    /// The system.
-    pub system: System,
-    /// Whether grammars hold its answers to what rows ask for.
-    pub constrained: bool,
-}
-
-impl Candidate {
-    fn name(self) -> String {
-        let name = self.system.name();
-        match self.constrained {
-            true => format!("{name}-constrained"),
-            false => name.to_owned(),
-        }
+/// The name of a system's turn in results: free, or held to what rows ask for.
+pub fn turn_name(system: &str, constrained: bool) -> String {
+    match constrained {
+        true => format!("{system}-constrained"),
+        false => system.to_owned(),
     }
 }
 
-/// Asks one of the recipe's systems.
+/// Asks one of the recipe's systems, once for each turn: `true` holds its answers to what rows ask
+/// for. It is loaded once.
 ///
 /// # Errors
 /// The system is not there, or cannot go on.
@@ -163,49 +153,51 @@ pub fn system(
     exam: &Exam,
     task: &Task,
     rows: &[Row],
-    candidate: Candidate,
+    (system, turns): (System, &[bool]),
     log: &mut EvalLog,
     known: &mut Known,
 ) -> Result<()> {
-    let Candidate {
-        system,
-        constrained,
-    } = candidate;
-    let asked = Asked {
-        terminal: &context.terminal,
-        task,
-        rows,
-        name: candidate.name(),
-        model: match system {
-            System::Nearest => known_rows(exam)?,
-            _ => hash_path(model_folder(exam, system)?)?,
-        },
-        settings: settings_of(exam.settings.max_tokens, constrained),
-    };
-    let open = asked.open_rows(log)?;
-    if open.is_empty() {
-        return Ok(());
+    let max_tokens = exam.settings.max_tokens;
+    let mut loaded: Option<LocalModel> = None;
+    for &constrained in turns {
+        let asked = Asked {
+            terminal: &context.terminal,
+            task,
+            rows,
+            name: turn_name(system.name(), constrained),
+            model: match system {
+                System::Nearest => known_rows(exam)?,
+                _ => hash_path(model_folder(exam, system)?)?,
+            },
+            settings: settings_of(max_tokens, constrained),
+        };
+        let open = asked.open_rows(log)?;
+        if open.is_empty() {
+            continue;
+        }
+        if system == System::Nearest {
+            let training = rows::training(exam, task)?;
+            known.keep(&asked.name, info_of(system))?;
+            asked.ask(open, &mut NearestExample::train(&training), log)?;
+            continue;
+        }
+        let folder = model_folder(exam, system)?;
+        let model = match &mut loaded {
+            Some(model) => model,
+            none => none.insert(LocalModel::load(folder, None, task.clone(), max_tokens)?),
+        };
+        model.begin(&asked.name, constrained)?;
+        asked.ask(open, model, log)?;
+        let mut info = model_info(model, folder);
+        info.role = match constrained {
+            // The report's candidate is the model as it answers by itself.
+            true => None,
+            false => info_of(system).role,
+        };
+        info.weights = Some(system.weights().to_owned());
+        known.keep(&asked.name, info)?;
     }
-    if system == System::Nearest {
-        let training = rows::training(exam, task)?;
-        known.keep(&asked.name, info_of(system))?;
-        return asked.ask(open, &mut NearestExample::train(&training), log);
-    }
-    let folder = model_folder(exam, system)?;
-    let name = asked.name.clone();
-    let mut model = LocalModel::load(&name, folder, None, task.clone(), exam.settings.max_tokens)?;
-    if constrained {
-        model.constrain()?;
-    }
-    asked.ask(open, &mut model, log)?;
-    let mut info = model_info(&model, folder);
-    info.role = match constrained {
-        // The report's candidate is the model as it answers by itself.
-        true => None,
-        false => info_of(system).role,
-    };
-    info.weights = Some(system.weights().to_owned());
-    known.keep(&name, info)
+    Ok(())
 }
 
 /// What is known about a local model once it has answered.

@@ -2,11 +2,12 @@
 //!
 //! Does not know the loss.
 
-use std::io::{BufRead, BufReader};
 use std::path::Path;
 
 use anyhow::Result;
 use serde::Deserialize;
+use serde_json::Value;
+use slm_data::RowReader;
 use slm_model::{ChatMessage, Tokenizer};
 use slm_train::Example;
 
@@ -55,21 +56,18 @@ impl Words {
 /// An example and where it came from.
 pub type Placed = (Example, String);
 
-/// The pairs of a JSONL file, two examples each: chosen, rejected.
+/// The pairs of a JSONL or Parquet file, two examples each: chosen, rejected.
 ///
 /// # Errors
 /// A line is no pair, its answers are equal or empty, or one is longer than the context; the line
 /// is named.
 pub fn read_pairs(file: &Path, tokenizer: &Tokenizer, context: usize) -> Result<Vec<Placed>> {
-    let reader = std::fs::File::open(file).map_err(|error| Failure::io("read", file, &error))?;
     let mut examples = Vec::new();
-    for (number, line) in BufReader::new(reader).lines().enumerate() {
-        let line = line.map_err(|error| Failure::io("read", file, &error))?;
-        if line.trim().is_empty() {
-            continue;
-        }
-        let place = format!("{}:{}", file.display(), number + 1);
-        let pair: Pair = serde_json::from_str(&line).map_err(|error| {
+    let mut rows = RowReader::<Value>::open(file)?;
+    while let Some(row) = rows.next() {
+        let row = row?;
+        let place = format!("{}:{}", file.display(), rows.line());
+        let pair = Pair::deserialize(row).map_err(|error| {
             Failure::new(format!("{place}: no preference pair: {error}"))
                 .hint("a row has `prompt` (or `messages`), `chosen` and `rejected`")
         })?;
