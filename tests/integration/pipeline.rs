@@ -12,6 +12,7 @@ name: tiny
 seed: 3
 model: tiny-llama
 data: {train: [train.jsonl], test: [test.jsonl]}
+overlap: {waived: the rows are alike on purpose}
 train:
   method: lora
   rank: 4
