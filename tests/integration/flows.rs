@@ -130,11 +130,7 @@ fn a_run_by_flow_asks_once_replays_offline_and_explains_its_rows() {
     let asked = server.count();
     assert!(asked > 12);
     assert_eq!(run("two", &asking), one);
-    assert_eq!(
-        server.count(),
-        asked,
-        "nothing is asked twice"
-    );
+    assert_eq!(server.count(), asked, "nothing is asked twice");
     assert_eq!(run("three", &["--replay", "tape", "--offline"]), one);
     let first: Value = serde_json::from_str(one.lines().next().unwrap()).unwrap();
     assert_eq!(first["metadata"]["teacher"], "big");

@@ -18,7 +18,7 @@ fn serve() -> Server {
         let seed = body["seed"].as_u64().unwrap();
         let words = format!("w{} x{} y{}", seed % 997, seed % 991, seed % 983);
         let tagged = |tag: &str, text: &str| format!("[Start of {tag}]\n{text}\n[End of {tag}]\n");
-        let verdict = match seed % 7 {
+        let verdict = match seed % 5 {
             0 => "hard to tell",
             1 => "0",
             _ => "2",
@@ -39,7 +39,10 @@ fn serve() -> Server {
 /// A prompt that ends with the kind of reply that it wants.
 fn prompt(about: &str, kind: &str, tags: &[&str]) -> String {
     let list = |edge: &str| {
-        let tags: Vec<String> = tags.iter().map(|tag| format!("\"[{edge} of {tag}]\"")).collect();
+        let tags: Vec<String> = tags
+            .iter()
+            .map(|tag| format!("\"[{edge} of {tag}]\""))
+            .collect();
         match tags.is_empty() {
             true => "\"\"".to_owned(),
             false => tags.join(", "),
@@ -90,15 +93,33 @@ fn write_prompts(place: &Place, prompts: &[(&str, String)]) {
 #[track_caller]
 fn run(place: &Place, leaf: &str, pipeline: &str, more: &[&str]) -> (Vec<Value>, String) {
     let server = serve();
-    place.write("pipelines/full.yaml", format!("version: \"1.0\"\nblocks:\n{pipeline}"));
+    place.write(
+        "pipelines/full.yaml",
+        format!("version: \"1.0\"\nblocks:\n{pipeline}"),
+    );
     let arguments = [
-        "data", "generate", leaf, "--flow", "pipelines/full.yaml", "--name", "x",
-        "--rows-per-leaf", "10", "--uncalibrated", "--endpoint", &server.endpoint, "--model", "big",
+        "data",
+        "generate",
+        leaf,
+        "--flow",
+        "pipelines/full.yaml",
+        "--name",
+        "x",
+        "--rows-per-leaf",
+        "10",
+        "--uncalibrated",
+        "--endpoint",
+        &server.endpoint,
+        "--model",
+        "big",
     ];
     place.slm(&[&arguments[..], more].concat()).succeeds();
     let rows = place.read("workspace/datasets/x/train.jsonl");
     let rows = rows.lines().map(|line| serde_json::from_str(line).unwrap());
-    (rows.collect(), place.read("workspace/datasets/x/ledger.jsonl"))
+    (
+        rows.collect(),
+        place.read("workspace/datasets/x/ledger.jsonl"),
+    )
 }
 
 fn text(row: &Value, turn: usize) -> &str {
@@ -114,10 +135,27 @@ fn a_freeform_pipeline_gives_judged_rows() {
     write_prompts(
         &place,
         &[
-            ("ask", prompt("{{task_description}} like {{seed_question}}", "a question", &["Question"])),
-            ("rate", prompt("{{question}}", "a score", &["Evaluation", "Score"])),
+            (
+                "ask",
+                prompt(
+                    "{{task_description}} like {{seed_question}}",
+                    "a question",
+                    &["Question"],
+                ),
+            ),
+            (
+                "rate",
+                prompt("{{question}}", "a score", &["Evaluation", "Score"]),
+            ),
             ("reply", prompt("{{question}}", "a response", &["Response"])),
-            ("rate_pair", prompt("{{question}} {{response}}", "a score", &["Evaluation", "Score"])),
+            (
+                "rate_pair",
+                prompt(
+                    "{{question}} {{response}}",
+                    "a score",
+                    &["Evaluation", "Score"],
+                ),
+            ),
         ],
     );
     let pipeline = [
@@ -132,7 +170,10 @@ fn a_freeform_pipeline_gives_judged_rows() {
     for row in &rows {
         assert!(text(row, 0).starts_with("When is w") && text(row, 1).starts_with("From nine"));
     }
-    for reason in ["the judge's verdict cannot be parsed", "the judge rejected it"] {
+    for reason in [
+        "the judge's verdict cannot be parsed",
+        "the judge rejected it",
+    ] {
         assert!(ledger.contains(reason), "{reason}");
     }
 }
@@ -140,17 +181,32 @@ fn a_freeform_pipeline_gives_judged_rows() {
 #[test]
 fn a_grounded_pipeline_keeps_the_context() {
     let place = Place::new();
-    skill(&place, "taxonomy/compositional_skills/grounded/hours", |n| {
-        format!("  - context: Hall {n} opens at {n}.\n    question: When does it open?\n    answer: At {n}.\n")
-    });
+    skill(
+        &place,
+        "taxonomy/compositional_skills/grounded/hours",
+        |n| {
+            format!(
+                "  - context: Hall {n} opens at {n}.\n    question: When does it open?\n    answer: At {n}.\n"
+            )
+        },
+    );
     let about = "{{context}} {{question}}";
     write_prompts(
         &place,
         &[
-            ("tell", prompt("{{seed_context}}", "a context", &["Context"])),
-            ("ask", prompt("{{context}} {{seed_question}}", "a question", &["Question"])),
+            (
+                "tell",
+                prompt("{{seed_context}}", "a context", &["Context"]),
+            ),
+            (
+                "ask",
+                prompt("{{context}} {{seed_question}}", "a question", &["Question"]),
+            ),
             ("reply", prompt(about, "a response", &["Response"])),
-            ("rate_pair", prompt(about, "a score", &["Evaluation", "Score"])),
+            (
+                "rate_pair",
+                prompt(about, "a score", &["Evaluation", "Score"]),
+            ),
         ],
     );
     let pipeline = [
@@ -171,9 +227,14 @@ fn a_grounded_pipeline_keeps_the_context() {
 /// A knowledge leaf whose document is in this repository at this commit.
 fn knowledge(place: &Place, repo: &str, commit: &str) {
     let seed = |n: usize| {
-        let mut seed = format!("  - context: Leave of kind {n} is {n} days.\n    questions_and_answers:\n");
+        let mut seed =
+            format!("  - context: Leave of kind {n} is {n} days.\n    questions_and_answers:\n");
         for word in ["How long", "How many days", "What length"] {
-            writeln!(seed, "      - question: {word} is kind {n}?\n        answer: It is {n} days.").unwrap();
+            writeln!(
+                seed,
+                "      - question: {word} is kind {n}?\n        answer: It is {n} days."
+            )
+            .unwrap();
         }
         seed
     };
@@ -199,8 +260,14 @@ fn repository(place: &Place) -> [String; 2] {
         String::from_utf8(output.stdout).unwrap().trim().to_owned()
     };
     ["first", "second"].map(|word| {
-        place.write("handbook/rules.md", format!("# Rules\n\nThe {word} rule: leave is 30 days.\n"));
-        place.write("handbook/notes.md", format!("# Notes\n\nThe {word} note.\n"));
+        place.write(
+            "handbook/rules.md",
+            format!("# Rules\n\nThe {word} rule: leave is 30 days.\n"),
+        );
+        place.write(
+            "handbook/notes.md",
+            format!("# Notes\n\nThe {word} note.\n"),
+        );
         git(&["init", "--quiet"]);
         git(&["add", "."]);
         git(&["commit", "--quiet", "-m", word]);
@@ -218,7 +285,10 @@ fn knowledge_pipeline(place: &Place) -> String {
         place,
         &[
             ("spell", prompt("{{document}}", "the text mended", &[])),
-            ("pair", prompt("{{document}} {{icl_query_1}}", "some pairs", &[])),
+            (
+                "pair",
+                prompt("{{document}} {{icl_query_1}}", "some pairs", &[]),
+            ),
             ("rate", prompt(about, "a score", &["Evaluation", "Score"])),
         ],
     );
@@ -252,20 +322,39 @@ fn documents_are_fetched_from_elsewhere_only_when_allowed() {
     let place = Place::new();
     let commits = repository(&place);
     let repo = format!("ssh://nowhere.invalid{}", place.at("handbook").display());
-    place.write("bin/ssh", "#!/bin/sh\nfor last; do :; done\nexec sh -c \"$last\"\n");
+    place.write(
+        "bin/ssh",
+        "#!/bin/sh\nfor last; do :; done\nexec sh -c \"$last\"\n",
+    );
     let runs = std::fs::Permissions::from_mode(0o755);
     std::fs::set_permissions(place.at("bin/ssh"), runs).unwrap();
     let path = std::env::join_paths(
-        std::iter::once(place.at("bin")).chain(std::env::split_paths(&std::env::var_os("PATH").unwrap())),
+        std::iter::once(place.at("bin"))
+            .chain(std::env::split_paths(&std::env::var_os("PATH").unwrap())),
     );
     let path = path.unwrap();
     let pipeline = knowledge_pipeline(&place);
-    place.write("pipelines/full.yaml", format!("version: \"1.0\"\nblocks:\n{pipeline}"));
+    place.write(
+        "pipelines/full.yaml",
+        format!("version: \"1.0\"\nblocks:\n{pipeline}"),
+    );
     let server = serve();
     let generate = |more: &[&str]| {
         let arguments = [
-            "data", "generate", "taxonomy", "--flow", "pipelines/full.yaml", "--name", "x",
-            "--rows-per-leaf", "6", "--uncalibrated", "--endpoint", &server.endpoint, "--model", "big",
+            "data",
+            "generate",
+            "taxonomy",
+            "--flow",
+            "pipelines/full.yaml",
+            "--name",
+            "x",
+            "--rows-per-leaf",
+            "6",
+            "--uncalibrated",
+            "--endpoint",
+            &server.endpoint,
+            "--model",
+            "big",
         ];
         let mut command = place.command(&[&arguments[..], more].concat());
         crate::run::ended(command.env("PATH", &path))
@@ -275,13 +364,24 @@ fn documents_are_fetched_from_elsewhere_only_when_allowed() {
         knowledge(&place, &repo, commit);
         let run = generate(&[]);
         assert_eq!(run.code, 1, "{}", run.stderr);
-        assert!(run.stderr.contains("is not on this machine\nhint: add `--fetch-documents`"));
+        assert!(
+            run.stderr
+                .contains("is not on this machine\nhint: add `--fetch-documents`")
+        );
         generate(&["--fetch-documents"]).succeeds();
         let ledger = place.read("workspace/datasets/x/ledger.jsonl");
-        assert!(ledger.contains(&format!("{repo}@{commit}:rules.md#")), "{ledger}");
+        assert!(
+            ledger.contains(&format!("{repo}@{commit}:rules.md#")),
+            "{ledger}"
+        );
         let asked = server.answered();
         let asked = asked.iter().map(Value::to_string);
-        assert!(asked.filter(|body| body.contains(&format!("The {word} rule"))).count() > 0);
+        assert!(
+            asked
+                .filter(|body| body.contains(&format!("The {word} rule")))
+                .count()
+                > 0
+        );
     }
     knowledge(&place, &repo, "0123456789012345678901234567890123456789");
     let run = generate(&["--fetch-documents"]);
@@ -289,5 +389,10 @@ fn documents_are_fetched_from_elsewhere_only_when_allowed() {
     assert!(run.stderr.contains("has no commit"), "{}", run.stderr);
     knowledge(&place, "ssh://nowhere.invalid/none", &commits[0]);
     let run = generate(&["--fetch-documents"]);
-    assert!(run.stderr.contains("error: cannot fetch `ssh://nowhere.invalid/none`"), "{}", run.stderr);
+    assert!(
+        run.stderr
+            .contains("error: cannot fetch `ssh://nowhere.invalid/none`"),
+        "{}",
+        run.stderr
+    );
 }

@@ -6,7 +6,15 @@ use crate::run::Place;
 const GATE: i32 = 100;
 
 fn generate(place: &Place, more: &[&str]) -> crate::run::Ended {
-    let arguments = ["data", "generate", "taxonomy", "--name", "x", "--rows-per-leaf", "6"];
+    let arguments = [
+        "data",
+        "generate",
+        "taxonomy",
+        "--name",
+        "x",
+        "--rows-per-leaf",
+        "6",
+    ];
     place.slm(&[&arguments[..], more].concat())
 }
 
@@ -27,7 +35,9 @@ fn sentences() -> Place {
 /// An evaluation row that holds so many words of each seed.
 fn evaluation(words: usize) -> String {
     let row = |animal: &str| {
-        let shared: Vec<String> = (2..2 + words).map(|word| format!("{animal}{word}")).collect();
+        let shared: Vec<String> = (2..2 + words)
+            .map(|word| format!("{animal}{word}"))
+            .collect();
         let text = format!("Before it {} and after it", shared.join(" "));
         format!("{{\"id\":\"e-{animal}\",\"input\":\"{text}\",\"target\":\"t\"}}\n")
     };
@@ -43,8 +53,15 @@ fn generated_rows_are_held_against_evaluations() {
     assert_eq!(run.code, GATE, "{}", run.stderr);
     let told = "error: evaluation rows are in the training rows: 4 of 5 rows of `eval.jsonl` (80.0%) are in training rows: `e-";
     assert!(run.stderr.contains(told), "{}", run.stderr);
-    assert!(run.stderr.contains("hint: leave these rows out"), "{}", run.stderr);
-    assert!(place.at("workspace/datasets/x/train.jsonl").exists(), "nothing is lost");
+    assert!(
+        run.stderr.contains("hint: leave these rows out"),
+        "{}",
+        run.stderr
+    );
+    assert!(
+        place.at("workspace/datasets/x/train.jsonl").exists(),
+        "nothing is lost"
+    );
     let allowed = ["--eval", "eval.jsonl", "--overlap-at-most", "0.8"];
     generate(&place, &allowed).succeeds();
     let waived = ["--eval", "eval.jsonl", "--waive-overlap", "a drill"];
@@ -61,8 +78,14 @@ fn generated_rows_are_held_against_evaluations() {
 fn senseless_settings_are_refused() {
     let place = sentences();
     for (more, told) in [
-        (["--overlap-words", "3"], "runs of less than 8 words prove nothing"),
-        (["--overlap-at-most", "7"], "`overlap.at_most: 7` is no share"),
+        (
+            ["--overlap-words", "3"],
+            "runs of less than 8 words prove nothing",
+        ),
+        (
+            ["--overlap-at-most", "7"],
+            "`overlap.at_most: 7` is no share",
+        ),
         (["--waive-overlap", " "], "`overlap.waived` gives no reason"),
         (["--eval", "none.jsonl"], "none.jsonl"),
     ] {

@@ -53,7 +53,7 @@ impl Server {
         }
     }
 
-    /// The requests that were answered with a message, in order.
+    /// The requests that were answered with a message, in order; `authorization` is that header.
     pub fn answered(&self) -> Vec<Value> {
         self.answered.lock().expect("no panic").clone()
     }
@@ -70,12 +70,15 @@ fn answer(
     answered: &Mutex<Vec<Value>>,
 ) -> Option<()> {
     let mut reader = BufReader::new(stream);
-    let mut length = 0;
+    let (mut length, mut authorization) = (0, String::new());
     loop {
         let mut line = String::new();
         reader.read_line(&mut line).ok()?;
         if let Some(value) = line.to_lowercase().strip_prefix("content-length:") {
             length = value.trim().parse().ok()?;
+        }
+        if line.to_lowercase().starts_with("authorization:") {
+            authorization = line.split_once(':')?.1.trim().to_owned();
         }
         if line.trim().is_empty() {
             break;
@@ -83,11 +86,14 @@ fn answer(
     }
     let mut body = vec![0; length];
     reader.read_exact(&mut body).ok()?;
-    let body: Value = serde_json::from_slice(&body).ok()?;
+    let mut body: Value = serde_json::from_slice(&body).ok()?;
+    body["authorization"] = authorization.into();
     let reply = reply(&body);
     let mut stream = reader.into_inner();
     let head = |status: u16, header: &str, length: usize| {
-        format!("HTTP/1.1 {status} -\r\n{header}Content-Length: {length}\r\nConnection: close\r\n\r\n")
+        format!(
+            "HTTP/1.1 {status} -\r\n{header}Content-Length: {length}\r\nConnection: close\r\n\r\n"
+        )
     };
     let text = match reply {
         Reply::Message(message) => {

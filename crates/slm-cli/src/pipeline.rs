@@ -99,9 +99,9 @@ impl<'a> Pipeline<'a> {
         let compared = stages::overlap::Rows {
             train: &rows.train.iter().chain(phases).cloned().collect::<Vec<_>>(),
             held_out: &rows.test,
-            format: rows.format,
+            is_made: self.recipe.taxonomy.is_some(),
         };
-        stages::overlap::check(self.context, &compared, &self.recipe.overlap)
+        stages::overlap::check(self.context, &compared, &self.recipe.overlap).map(|_| ())
     }
 
     /// Makes or finds the rows.

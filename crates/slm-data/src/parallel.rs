@@ -28,7 +28,10 @@ impl<I: Iterator> Queue<I> {
     fn next(&self, ahead: usize) -> Option<(usize, I::Item)> {
         let mut state = self.state();
         while !state.stopped && state.begun - state.taken >= ahead {
-            state = self.moved.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state = self
+                .moved
+                .wait(state)
+                .unwrap_or_else(PoisonError::into_inner);
         }
         if state.stopped {
             return None;
@@ -218,6 +221,9 @@ mod tests {
         };
         assert_eq!(in_order(0..100_000, 4, 8, work, count_up), Err(5));
         assert!(count <= 5, "{count}");
-        assert_eq!(in_order([1u32, 2].into_iter(), 2, 2, Ok, |_| Err(7)), Err(7));
+        assert_eq!(
+            in_order([1u32, 2].into_iter(), 2, 2, Ok, |_| Err(7)),
+            Err(7)
+        );
     }
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use slm_data::split::{OverlapIndex, SHORTEST_RUN};
-use slm_data::{DataError, EvalRow, Format, JsonlReader, Sample, SampleReader};
+use slm_data::{DataError, EvalRow, JsonlReader, Sample, SampleReader};
 
 use crate::commands::Context;
 use crate::failure::Failure;
@@ -19,32 +19,47 @@ pub struct Rows<'a> {
     pub train: &'a [PathBuf],
     /// Files that the job itself holds out.
     pub held_out: &'a [PathBuf],
-    /// How these are written, where it is known.
-    pub format: Option<Format>,
+    /// Whether these were made from the same leaves, by seeds of their own.
+    pub is_made: bool,
 }
 
-/// Fails where an evaluation has more rows in training than `settings`, which were checked, allow.
+/// The share of held-out rows that may share words with training where both were made from the
+/// same leaves: courtesies and forms of questions recur, and rows alike were dropped before.
+const RECURRING_FORMS: f64 = 0.01;
+
+/// Fails where an evaluation has more rows in training than `settings`, which were checked, allow;
+/// else the number of evaluation rows that were looked for.
 ///
 /// # Errors
 /// It does (exit code 100), or a file cannot be read.
-pub fn check(context: &Context, rows: &Rows<'_>, settings: &Overlap) -> Result<()> {
+pub fn check(context: &Context, rows: &Rows<'_>, settings: &Overlap) -> Result<usize> {
     let mut index = OverlapIndex::new(settings.words);
     for path in rows.held_out.iter().filter(|path| has_rows(path)) {
         let name = path.display().to_string();
-        index.add(&name, SampleReader::open_as(path, rows.format)?)?;
+        index.add(&name, sound(path)?)?;
     }
+    let own = index.overlaps().len();
     for path in &settings.evals {
-        let found: slm_data::Result<_> =
-            index.add(&path.display().to_string(), read_eval(path)?.into_iter().map(Ok));
+        let found: slm_data::Result<_> = index.add(
+            &path.display().to_string(),
+            read_eval(path)?.into_iter().map(Ok),
+        );
         found?;
     }
     for path in rows.train.iter().filter(|path| has_rows(path)) {
-        let rows = SampleReader::open_as(path, rows.format)?;
-        index.look_through::<DataError>(rows)?;
+        index.look_through(sound(path)?)?;
     }
     let overlaps = index.overlaps();
     let mut failed = Vec::new();
-    for found in overlaps.iter().filter(|found| found.shared > 0) {
+    for (n, found) in overlaps
+        .iter()
+        .enumerate()
+        .filter(|(_, found)| found.shared > 0)
+    {
+        let recurs = rows.is_made && n < own;
+        let at_most = settings
+            .at_most
+            .max(if recurs { RECURRING_FORMS } else { 0.0 });
         let example = found.examples.first();
         let example = example.map_or_else(String::new, |shared| {
             let (row, train, words) = (&shared.row, &shared.train, &shared.words);
@@ -57,27 +72,21 @@ pub fn check(context: &Context, rows: &Rows<'_>, settings: &Overlap) -> Result<(
             found.name,
             100.0 * found.share(),
         );
-        match found.share() > settings.at_most {
+        match found.share() > at_most {
             true => failed.push(told),
             false => context.terminal.note(format!("overlap: {told}")),
         }
     }
-    if overlaps.iter().all(|found| found.shared == 0) && !overlaps.is_empty() {
-        let rows: usize = overlaps.iter().map(|found| found.rows).sum();
-        context.terminal.note(format!(
-            "overlap: none of {rows} evaluation rows is in a training row, whole or by {} words in a row",
-            settings.words
-        ));
-    }
+    let looked_for = overlaps.iter().map(|found| found.rows).sum();
     match (&settings.waived, failed.is_empty()) {
-        (_, true) => Ok(()),
+        (_, true) => Ok(looked_for),
         (Some(reason), false) => {
             for told in failed {
                 context
                     .terminal
                     .warn(format!("overlap: {told}; waived: {reason}"));
             }
-            Ok(())
+            Ok(looked_for)
         }
         (None, false) => Err(Failure::gate(format!(
             "evaluation rows are in the training rows: {}",
@@ -113,12 +122,23 @@ pub fn check_settings(settings: &Overlap) -> Result<()> {
         .hint("give a number from 0 to 1")
         .into());
     }
-    if settings.waived.as_ref().is_some_and(|reason| reason.trim().is_empty()) {
+    if settings
+        .waived
+        .as_ref()
+        .is_some_and(|reason| reason.trim().is_empty())
+    {
         return Err(Failure::new("`overlap.waived` gives no reason")
             .hint("say why the overlap does not matter; it is told with every run")
             .into());
     }
     Ok(())
+}
+
+/// The rows of a file that can be read. The others are told, all at once, where they are trained
+/// or measured on.
+fn sound(path: &Path) -> Result<impl Iterator<Item = slm_data::Result<Sample>> + Send> {
+    let rows = SampleReader::open(path)?;
+    Ok(rows.filter(|row| !matches!(row, Err(DataError::Content { .. }))))
 }
 
 /// A part that nothing was held out for is an empty file.

@@ -74,7 +74,8 @@ pub fn synthesize(
             },
             filters: settings.filters(),
         };
-        let mut writer = DatasetWriter::create(context, folder, &start.reviews, settings.all_rows(&seeds))?;
+        let mut writer =
+            DatasetWriter::create(context, folder, &start.reviews, settings.all_rows(&seeds))?;
         let summary = synthesize_into(&teacher, &seeds, &settings, &mut writer)?;
         let figures = writer.finish()?;
         tell(context, teacher.name(), &summary, &figures);

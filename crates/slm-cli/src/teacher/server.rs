@@ -130,7 +130,9 @@ impl Server {
                 input_tokens: answer.input_tokens,
                 output_tokens: answer.output_tokens,
             }),
-            Err(refusal) if refusal.is_of_this_request() => Err(AskFault::Refused(refusal.to_string())),
+            Err(refusal) if refusal.is_of_this_request() => {
+                Err(AskFault::Refused(refusal.to_string()))
+            }
             Err(refusal) => Err(AskFault::Stopped {
                 message: refusal.to_string(),
                 hint: format!(
@@ -145,7 +147,9 @@ impl Server {
 /// What to do about a server that gives no answers.
 fn remedy(trouble: Trouble) -> &'static str {
     match trouble {
-        Trouble::Late => "give it longer with `--timeout`, or ask less at once with `--concurrency`",
+        Trouble::Late => {
+            "give it longer with `--timeout`, or ask less at once with `--concurrency`"
+        }
         Trouble::Broken => "see that the server runs and that `--endpoint` is its address",
         Trouble::Unreadable => {
             "see that `--endpoint` is an OpenAI-compatible server's; most addresses end with `/v1`"

@@ -5,11 +5,11 @@
 
 use super::blocks::{Bench, Passed, reasons};
 use super::funnel::Funnel;
-use crate::parallel::{all_at_once, in_order};
 use super::row::Row;
 use super::spec::{Block, Deduplicate, Flow, Step};
 use crate::error::{DataError, Result};
 use crate::minhash::NearTexts;
+use crate::parallel::{all_at_once, in_order};
 use crate::teacher::AskFault;
 
 /// A row that did not come out.

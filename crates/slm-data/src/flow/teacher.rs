@@ -253,12 +253,7 @@ struct Taker<'a, 'b> {
 }
 
 impl Taker<'_, '_> {
-    fn offer(
-        &mut self,
-        teacher: &FlowTeacher<'_>,
-        leaf: &SeedLeaf,
-        rows: Vec<Row>,
-    ) -> Result<()> {
+    fn offer(&mut self, teacher: &FlowTeacher<'_>, leaf: &SeedLeaf, rows: Vec<Row>) -> Result<()> {
         for row in rows {
             if !self.taking.wants_more() {
                 let surplus = lose(row, "scale", reasons::SURPLUS, None);

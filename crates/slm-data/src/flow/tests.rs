@@ -18,7 +18,10 @@ pub(super) struct Played {
 }
 
 impl Played {
-    pub(super) fn new(concurrency: usize, answers: fn(&str, u64) -> Result<String, AskFault>) -> Self {
+    pub(super) fn new(
+        concurrency: usize,
+        answers: fn(&str, u64) -> Result<String, AskFault>,
+    ) -> Self {
         Self {
             answers,
             calls: AtomicU64::new(0),

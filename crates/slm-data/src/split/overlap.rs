@@ -160,7 +160,10 @@ impl OverlapIndex {
         let length = words.len().min(self.run);
         let hashes = hashes(&row.text);
         let mut trains = windows(&hashes, length).map(|hash| self.met.get(&hash));
-        let (at, train) = trains.by_ref().enumerate().find_map(|(at, t)| Some((at, t?)))?;
+        let (at, train) = trains
+            .by_ref()
+            .enumerate()
+            .find_map(|(at, t)| Some((at, t?)))?;
         Some(SharedRow {
             row: row.id.clone(),
             train: train.clone(),
@@ -176,9 +179,13 @@ fn shared_runs(
     text: &str,
 ) -> Vec<u64> {
     let words = hashes(text);
-    let whole = (1..SHORTEST_RUN).contains(&words.len()).then_some(words.len());
+    let whole = (1..SHORTEST_RUN)
+        .contains(&words.len())
+        .then_some(words.len());
     let fitting = lengths.iter().copied().filter(|n| *n <= words.len());
-    let all = fitting.chain(whole).flat_map(|length| windows(&words, length));
+    let all = fitting
+        .chain(whole)
+        .flat_map(|length| windows(&words, length));
     all.filter(|hash| runs.contains(hash)).collect()
 }
 
@@ -207,7 +214,10 @@ fn said(sample: &Sample) -> String {
 }
 
 fn hashes(text: &str) -> Vec<u64> {
-    tokens(text).iter().map(|word| fnv1a(word.as_bytes())).collect()
+    tokens(text)
+        .iter()
+        .map(|word| fnv1a(word.as_bytes()))
+        .collect()
 }
 
 /// The hashes of all runs of `length` words, from left to right; none of no words.
@@ -237,7 +247,8 @@ mod tests {
         let mut index = OverlapIndex::new(run);
         let rows = |texts: &[&str], name: &str| -> Vec<Result<Sample, ()>> {
             let each = texts.iter().enumerate();
-            each.map(|(n, text)| Ok(row(&format!("{name}{n}"), text))).collect()
+            each.map(|(n, text)| Ok(row(&format!("{name}{n}"), text)))
+                .collect()
         };
         let other = row("x", "nothing of this stands anywhere else at all, we hope");
         index.add("other", [Ok::<_, ()>(other)]).unwrap();
@@ -250,7 +261,8 @@ mod tests {
 
     #[test]
     fn a_long_run_is_found_wherever_it_stands() {
-        let eval = ["Well: one two three four five six seven eight nine ten eleven twelve 13 14 end"];
+        let eval =
+            ["Well: one two three four five six seven eight nine ten eleven twelve 13 14 end"];
         let train = [
             "one two three four five six seven eight nine ten eleven twelve 12a",
             "so ONE, two three four five six seven eight nine ten eleven twelve 13!",
@@ -273,8 +285,14 @@ mod tests {
     fn short_texts_count_as_a_whole() {
         let short = ["a b c d e f g h i"];
         assert_eq!(found(13, &short, &["x a b c d e f g h i y"]).shared, 1);
-        assert_eq!(found(13, &["Please help me"], &["Please help me today"]).shared, 0);
-        assert_eq!(found(13, &["Please help me"], &["please, help me!"]).shared, 1);
+        assert_eq!(
+            found(13, &["Please help me"], &["Please help me today"]).shared,
+            0
+        );
+        assert_eq!(
+            found(13, &["Please help me"], &["please, help me!"]).shared,
+            1
+        );
         assert_eq!(found(13, &["", "!"], &["", "?"]).shared, 0);
     }
 

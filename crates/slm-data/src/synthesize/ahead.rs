@@ -33,10 +33,16 @@ pub(super) fn in_turn(
         let mut begun = VecDeque::new();
         for n in 0..requests.len() {
             let free = (teacher.ahead() + 1).saturating_sub(begun.len());
-            begun.extend(rest.by_ref().take(free).map(|next| begin(scope, teacher, next)));
+            begun.extend(
+                rest.by_ref()
+                    .take(free)
+                    .map(|next| begin(scope, teacher, next)),
+            );
             let mut current = begun.pop_front();
             let driven = drive(n, &mut |take| {
-                current.take().map_or(Ok(None), |begun| begun.hand_over(take))
+                current
+                    .take()
+                    .map_or(Ok(None), |begun| begun.hand_over(take))
             });
             if driven.is_err() {
                 teacher.stop();

@@ -51,7 +51,10 @@ impl Cues {
     /// The places of a text that say a value, from left to right, with the value's index.
     fn said_in(&self, text: &str) -> Vec<(Range<usize>, usize)> {
         let found = self.phrases.places(text, &LetterPairs::of_text(text));
-        found.into_iter().map(|(range, n)| (range, self.said[n])).collect()
+        found
+            .into_iter()
+            .map(|(range, n)| (range, self.said[n]))
+            .collect()
     }
 }
 
@@ -105,7 +108,9 @@ fn swap(draft: &mut Draft, cues: &Cues, rng: &mut ChaCha8Rng) -> bool {
         .flat_map(|piece| cues.said_in(piece).into_iter().map(|(_, value)| value))
         .collect();
     let agrees = said.iter().all(|value| values[*value].0 == old);
-    let choices: Vec<usize> = (0..values.len()).filter(|n| !values[*n].1.is_empty()).collect();
+    let choices: Vec<usize> = (0..values.len())
+        .filter(|n| !values[*n].1.is_empty())
+        .collect();
     if said.is_empty() || !agrees || choices.is_empty() {
         return false;
     }

@@ -218,8 +218,7 @@ impl<'a> Workshop<'a> {
         let said = swap_cues(&mut draft, &self.cues, rates.cue, rng);
         draft.note("cue", said);
         let groups = &self.paraphrases;
-        let mut changed =
-            swap_paraphrases(&mut draft.question, groups, rates.paraphrase, rng);
+        let mut changed = swap_paraphrases(&mut draft.question, groups, rates.paraphrase, rng);
         if let Some(context) = &mut draft.context {
             changed |= swap_paraphrases(context, groups, rates.paraphrase, rng);
         }

@@ -146,8 +146,10 @@ pub fn synthesize_into(
         .iter()
         .any(|leaf| parts.iter().any(|part| held_out(leaf, *part) > 0));
     let mut sieve = Sieve::new(&settings.filters, holds_out, sink);
-    let assignments: Vec<SeedAssignment> =
-        leaves.iter().map(|leaf| assign_seeds(leaf, settings)).collect();
+    let assignments: Vec<SeedAssignment> = leaves
+        .iter()
+        .map(|leaf| assign_seeds(leaf, settings))
+        .collect();
     let mut shortfalls = Vec::new();
     let mut jobs = Vec::new();
     let mut requests = Vec::new();

@@ -42,7 +42,10 @@ impl LetterPairs {
 
     /// Whether a text with these pairs may hold a phrase with those.
     pub fn may_hold(&self, phrase: &Self) -> bool {
-        self.0.iter().zip(&phrase.0).all(|(own, its)| own & its == *its)
+        self.0
+            .iter()
+            .zip(&phrase.0)
+            .all(|(own, its)| own & its == *its)
     }
 }
 

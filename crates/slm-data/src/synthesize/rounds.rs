@@ -267,7 +267,9 @@ mod tests {
     #[test]
     fn rows_come_in_rounds_until_a_template_has_no_more() {
         let (ids, dropped) = taken(7);
-        let expected = ["0-00000", "1-00000", "0-00001", "1-00001", "0-00002", "1-00002", "1-00003"];
+        let expected = [
+            "0-00000", "1-00000", "0-00001", "1-00001", "0-00002", "1-00002", "1-00003",
+        ];
         assert_eq!(ids, expected);
         assert_eq!(dropped, BTreeMap::from([(DUPLICATE, 1)]));
         let (ids, dropped) = taken(1000);

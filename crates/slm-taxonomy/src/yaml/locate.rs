@@ -20,7 +20,13 @@ pub(super) fn refine(mut fault: Fault, source: &Source) -> Fault {
         }
     } else if let Some(line) = tab_below.filter(|_| is_about_tab(&fault) && !text.contains('\t')) {
         // The text that it was to go on with begins on the line that the parser tells.
-        return refine(Fault { span: Span::on_line(line, 1, 1), ..fault }, source);
+        return refine(
+            Fault {
+                span: Span::on_line(line, 1, 1),
+                ..fault
+            },
+            source,
+        );
     } else if fault.message.contains("without its `:`") {
         if let Some(line) = line_above(source, line).filter(|n| is_bare(source.line(*n))) {
             let text = source.line(line).trim_end();

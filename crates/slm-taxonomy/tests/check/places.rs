@@ -7,10 +7,7 @@ const HEAD: &str = "version: 3\ncreated_by: me\ntask_description: t\nseed_exampl
 /// A leaf with so many sound seed examples, and text behind them.
 fn leaf(seeds: usize, rest: &str) -> String {
     let seed = |n| format!("  - question: q{n}\n    answer: a{n}\n");
-    format!(
-        "{HEAD}{}{rest}",
-        (0..seeds).map(seed).collect::<String>()
-    )
+    format!("{HEAD}{}{rest}", (0..seeds).map(seed).collect::<String>())
 }
 
 /// Line and column of the faults with a code.

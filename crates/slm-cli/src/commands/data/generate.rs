@@ -97,9 +97,15 @@ impl OverlapArguments {
         let rows = stages::overlap::Rows {
             train: &[dataset.join(TRAIN_FILE)],
             held_out: &[dataset.join(TEST_FILE), dataset.join(VALIDATION_FILE)],
-            format: None,
+            is_made: true,
         };
-        stages::overlap::check(context, &rows, &self.settings()?)
+        let settings = self.settings()?;
+        let looked_for = stages::overlap::check(context, &rows, &settings)?;
+        context.terminal.note(format!(
+            "overlap: {looked_for} evaluation rows were looked for in training, by {} words in a row",
+            settings.words
+        ));
+        Ok(())
     }
 }
 
