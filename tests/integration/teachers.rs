@@ -161,6 +161,10 @@ fn kept(place: &Place) -> BTreeSet<(String, u64)> {
     let folder = place.at("workspace/cache/teacher");
     for part in std::fs::read_dir(folder).into_iter().flatten().flatten() {
         for file in std::fs::read_dir(part.path()).unwrap().flatten() {
+            // What has not got its name yet was on its way.
+            if file.path().extension().is_none_or(|kind| kind != "json") {
+                continue;
+            }
             let text = std::fs::read(file.path()).unwrap_or_default();
             let record: Value = serde_json::from_slice(&text).unwrap_or_default();
             if record["answer"].is_object() {
