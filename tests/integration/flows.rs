@@ -1,64 +1,21 @@
 //! `slm data generate --flow` and the commands around it, with a teacher played on the loopback.
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-
 use serde_json::{Value, json};
 
 use crate::run::{Place, repository};
+use crate::server::{Reply, Server};
 
-/// A server that writes questions, answers and scores, and counts its answers.
-fn serve() -> (String, Arc<AtomicUsize>) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let endpoint = format!("http://{}/v1", listener.local_addr().unwrap());
-    let count = Arc::new(AtomicUsize::new(0));
-    let counted = Arc::clone(&count);
-    std::thread::spawn(move || {
-        for stream in listener.incoming() {
-            let counted = Arc::clone(&counted);
-            std::thread::spawn(move || answer(stream.unwrap(), &counted));
+/// A server that writes questions, answers and scores.
+pub fn serve() -> Server {
+    Server::new(|body| {
+        let seed = body["seed"].as_u64().unwrap();
+        let messages = body["messages"].as_array().unwrap();
+        let prompt = messages.last().unwrap()["content"].as_str().unwrap();
+        match seed % 23 {
+            0 => Reply::Message(json!({"content": null, "refusal": "I would rather not."})),
+            _ => Reply::said(said(prompt, seed)),
         }
-    });
-    (endpoint, count)
-}
-
-fn answer(stream: TcpStream, counted: &AtomicUsize) {
-    let mut reader = BufReader::new(stream);
-    let mut length = 0;
-    loop {
-        let mut line = String::new();
-        reader.read_line(&mut line).unwrap();
-        if let Some(value) = line.to_lowercase().strip_prefix("content-length:") {
-            length = value.trim().parse().unwrap();
-        }
-        if line.trim().is_empty() {
-            break;
-        }
-    }
-    let mut body = vec![0; length];
-    reader.read_exact(&mut body).unwrap();
-    let body: Value = serde_json::from_slice(&body).unwrap();
-    let seed = body["seed"].as_u64().unwrap();
-    let prompt = body["messages"].as_array().unwrap().last().unwrap()["content"].clone();
-    let message = match seed % 23 {
-        0 => json!({"content": null, "refusal": "I would rather not."}),
-        _ => json!({"content": said(prompt.as_str().unwrap(), seed)}),
-    };
-    let answer = json!({
-        "choices": [{"message": message, "finish_reason": "stop"}],
-        "usage": {"prompt_tokens": 10, "completion_tokens": 5},
     })
-    .to_string();
-    counted.fetch_add(1, Ordering::SeqCst);
-    let mut stream = reader.into_inner();
-    write!(
-        stream,
-        "HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{answer}",
-        answer.len()
-    )
-    .unwrap();
 }
 
 /// What stands in a text between the last of one mark and the next other.
@@ -69,7 +26,7 @@ fn between<'a>(text: &'a str, from: &str, to: &str) -> &'a str {
 }
 
 /// What a large model might say to the prompts of the shipped flows; now and then it mumbles.
-fn said(prompt: &str, seed: u64) -> String {
+pub fn said(prompt: &str, seed: u64) -> String {
     let words = format!(
         "w{} x{} y{} z{}",
         seed % 997,
@@ -109,7 +66,7 @@ fn said(prompt: &str, seed: u64) -> String {
 }
 
 /// A freeform skill with five seeds.
-fn place() -> Place {
+pub fn place() -> Place {
     let place = Place::new();
     let mut leaf =
         "version: 3\ncreated_by: tests\ntask_description: Do the task.\nseed_examples:\n"
@@ -126,7 +83,7 @@ fn place() -> Place {
     place
 }
 
-fn arguments<'a>(name: &'a str, more: &[&'a str]) -> Vec<&'a str> {
+pub fn arguments<'a>(name: &'a str, more: &[&'a str]) -> Vec<&'a str> {
     let mut all = vec![
         "data",
         "generate",
@@ -145,7 +102,8 @@ fn arguments<'a>(name: &'a str, more: &[&'a str]) -> Vec<&'a str> {
 
 #[test]
 fn a_run_by_flow_asks_once_replays_offline_and_explains_its_rows() {
-    let (endpoint, count) = serve();
+    let server = serve();
+    let endpoint = server.endpoint.clone();
     let place = place();
     let asking = [
         "--endpoint",
@@ -169,14 +127,10 @@ fn a_run_by_flow_asks_once_replays_offline_and_explains_its_rows() {
         place.read(&format!("workspace/datasets/{name}/train.jsonl"))
     };
     let one = run("one", &asking);
-    let asked = count.load(Ordering::SeqCst);
+    let asked = server.count();
     assert!(asked > 12);
     assert_eq!(run("two", &asking), one);
-    assert_eq!(
-        count.load(Ordering::SeqCst),
-        asked,
-        "nothing is asked twice"
-    );
+    assert_eq!(server.count(), asked, "nothing is asked twice");
     assert_eq!(run("three", &["--replay", "tape", "--offline"]), one);
     let first: Value = serde_json::from_str(one.lines().next().unwrap()).unwrap();
     assert_eq!(first["metadata"]["teacher"], "big");
@@ -222,7 +176,8 @@ fn a_missing_key_and_an_unknown_flow_are_found_before_any_work() {
 
 #[test]
 fn a_budget_stops_the_run_and_nothing_paid_for_is_lost() {
-    let (endpoint, count) = serve();
+    let server = serve();
+    let endpoint = server.endpoint.clone();
     let place = place();
     let asking = [
         "--endpoint",
@@ -242,19 +197,20 @@ fn a_budget_stops_the_run_and_nothing_paid_for_is_lost() {
         "{}",
         run.stderr
     );
-    let paid = count.load(Ordering::SeqCst);
+    let paid = server.count();
     assert!(paid > 0);
     let asking = ["--endpoint", &endpoint, "--model", "big"];
     place.slm(&arguments("x", &asking)).succeeds();
-    let all = count.load(Ordering::SeqCst);
-    let (other, anew) = serve();
+    let all = server.count();
+    let anew = serve();
+    let other = anew.endpoint.clone();
     let again = self::place();
     again
         .slm(&arguments("x", &["--endpoint", &other, "--model", "big"]))
         .succeeds();
     assert_eq!(
         all,
-        anew.load(Ordering::SeqCst),
+        anew.count(),
         "the second run asked only what the first had not"
     );
 }
@@ -379,7 +335,7 @@ fn labels() -> Place {
 
 #[test]
 fn every_shipped_flow_that_asks_gives_rows_with_their_history() {
-    let (endpoint, _) = serve();
+    let endpoint = serve().endpoint;
     let place = labels();
     for (n, (flow, leaf, more)) in jobs().into_iter().enumerate() {
         let name = format!("{flow}-{n}");
@@ -431,7 +387,8 @@ fn every_shipped_flow_that_asks_gives_rows_with_their_history() {
 
 #[test]
 fn verdicts_of_a_judge_are_used_only_when_it_was_measured_or_that_is_waived() {
-    let (endpoint, count) = serve();
+    let server = serve();
+    let endpoint = server.endpoint.clone();
     let place = place();
     let asking = ["--endpoint", &endpoint, "--model", "big"];
     let mut arguments = arguments("x", &asking);
@@ -443,7 +400,7 @@ fn verdicts_of_a_judge_are_used_only_when_it_was_measured_or_that_is_waived() {
         "{}",
         run.stderr
     );
-    assert_eq!(count.load(Ordering::SeqCst), 0, "nothing is asked before");
+    assert_eq!(server.count(), 0, "nothing is asked before");
     let mut labelled = String::new();
     for n in 0..20 {
         let row = json!({"task_description": "t", "question": n.to_string(), "answer": "a", "accept": n % 2 == 0});
@@ -474,7 +431,7 @@ fn verdicts_of_a_judge_are_used_only_when_it_was_measured_or_that_is_waived() {
 
 #[test]
 fn documents_come_from_a_repository_at_a_commit() {
-    let (endpoint, _) = serve();
+    let endpoint = serve().endpoint;
     let place = Place::new();
     let git = |arguments: &[&str]| {
         let output = std::process::Command::new("git")

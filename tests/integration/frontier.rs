@@ -1,49 +1,9 @@
 //! A frontier model as a baseline, played by a server on the loopback interface.
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpListener;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-
 use serde_json::Value;
 
 use crate::run::Place;
-
-const ANSWER: &str = r#"{"choices":[{"message":{"content":"yes"},"finish_reason":"stop"}],"usage":{"prompt_tokens":9,"completion_tokens":1}}"#;
-
-/// Answers every request with `yes` and counts them.
-fn serve() -> (String, Arc<AtomicUsize>) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let endpoint = format!("http://{}/v1", listener.local_addr().unwrap());
-    let count = Arc::new(AtomicUsize::new(0));
-    let counted = Arc::clone(&count);
-    std::thread::spawn(move || {
-        for stream in listener.incoming() {
-            let mut reader = BufReader::new(stream.unwrap());
-            let mut length = 0;
-            loop {
-                let mut line = String::new();
-                reader.read_line(&mut line).unwrap();
-                if let Some(value) = line.to_lowercase().strip_prefix("content-length:") {
-                    length = value.trim().parse().unwrap();
-                }
-                if line.trim().is_empty() {
-                    break;
-                }
-            }
-            reader.read_exact(&mut vec![0; length]).unwrap();
-            counted.fetch_add(1, Ordering::SeqCst);
-            let mut stream = reader.into_inner();
-            write!(
-                stream,
-                "HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{ANSWER}",
-                ANSWER.len()
-            )
-            .unwrap();
-        }
-    });
-    (endpoint, count)
-}
+use crate::server::{Reply, Server};
 
 fn recipe(endpoint: &str) -> String {
     format!(
@@ -56,7 +16,8 @@ const ROWS: &str = "{\"id\":\"1\",\"messages\":[{\"role\":\"user\",\"content\":\
 
 #[test]
 fn answers_are_paid_for_once_and_the_key_is_never_written() {
-    let (endpoint, count) = serve();
+    let server = Server::new(|_| Reply::said("yes"));
+    let endpoint = server.endpoint.clone();
     let place = Place::new();
     place
         .write("recipe.yaml", recipe(&endpoint))
@@ -70,7 +31,7 @@ fn answers_are_paid_for_once_and_the_key_is_never_written() {
         let stderr = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(0), "{stderr}");
         assert!(!stderr.contains("s3cret-key"));
-        assert_eq!(count.load(Ordering::SeqCst), expected);
+        assert_eq!(server.count(), expected);
         serde_json::from_slice::<Value>(&output.stdout).unwrap()
     };
     let results = run(2);
@@ -80,7 +41,7 @@ fn answers_are_paid_for_once_and_the_key_is_never_written() {
         .find(|system| system["name"] == "big")
         .unwrap();
     assert_eq!(big["info"]["role"], "frontier");
-    assert_eq!(big["input_tokens"], 18);
+    assert_eq!(big["input_tokens"], 20);
     assert_eq!(big["right"], 1);
     std::fs::remove_dir_all(place.at("workspace/evals")).unwrap();
     run(2);

@@ -34,15 +34,21 @@ fn row(id: &str, question: &str, answer: &str) -> String {
 /// A place with the recipe, its rows and a tiny model.
 fn place() -> Place {
     let place = Place::new();
-    let rows = |prefix: &str, count: usize| -> String {
+    let rows = |prefix: &str, verb: &str, count: usize| -> String {
         (0..count)
-            .map(|n| row(&format!("{prefix}{n}"), &format!("say number {n}"), "yes"))
+            .map(|n| {
+                row(
+                    &format!("{prefix}{n}"),
+                    &format!("{verb} number {n}"),
+                    "yes",
+                )
+            })
             .collect()
     };
     place
         .write("recipe.yaml", RECIPE)
-        .write("train.jsonl", rows("train", 24))
-        .write("test.jsonl", rows("test", 6));
+        .write("train.jsonl", rows("train", "say", 24))
+        .write("test.jsonl", rows("test", "tell", 6));
     copy(
         &repository().join("tests/fixtures/hf/llama"),
         &place.at("workspace/models/tiny-llama"),

@@ -18,9 +18,11 @@ use crate::failure::Failure;
 /// How long a repository elsewhere may take to answer.
 const REMOTE: Duration = Duration::from_secs(300);
 
-/// Whether an address names a folder of this machine, there or not.
-pub fn is_here(repo: &str) -> bool {
-    repo.starts_with("file://") || repo.starts_with(['/', '.']) || Path::new(repo).is_dir()
+/// The folder of this machine that an address names, there or not; none for one elsewhere.
+pub fn here(repo: &str) -> Option<&Path> {
+    let path = Path::new(repo.strip_prefix("file://").unwrap_or(repo));
+    let is_here = repo.starts_with("file://") || repo.starts_with(['/', '.']) || path.is_dir();
+    is_here.then_some(path)
 }
 
 /// Repositories, those elsewhere as far as they were fetched.
@@ -96,9 +98,8 @@ impl Repositories {
 
     /// A folder with the repository, and what the commit is called there.
     fn place(&mut self, leaf: &str, repo: &str, commit: &str) -> Result<(PathBuf, String)> {
-        if is_here(repo) {
-            let folder = PathBuf::from(repo.strip_prefix("file://").unwrap_or(repo));
-            return Ok((folder, commit.to_owned()));
+        if let Some(folder) = here(repo) {
+            return Ok((folder.to_owned(), commit.to_owned()));
         }
         if !self.fetches {
             return Err(Failure::new(format!(

@@ -10,7 +10,6 @@ mod failure;
 mod frontier;
 mod hub;
 mod local;
-mod nearest;
 mod pipeline;
 mod recipe;
 mod results;

@@ -54,6 +54,7 @@ impl<'a> Pipeline<'a> {
     /// # Errors
     /// Those of the stages; what was done before stays done.
     pub fn run(&self) -> Result<()> {
+        stages::overlap::check_settings(&self.recipe.overlap)?;
         // A missing key or an unknown metric should not be found out after the training.
         if let Some(settings) = &self.recipe.evaluate {
             stages::evaluate::task(&self.recipe.name, settings)?;
@@ -63,6 +64,7 @@ impl<'a> Pipeline<'a> {
         }
         let rows = self.rows()?;
         if let Some(train) = &self.recipe.train {
+            self.check_overlap(train, &rows)?;
             self.train(train, &rows)?;
             self.quantize()?;
         }
@@ -81,8 +83,25 @@ impl<'a> Pipeline<'a> {
             Failure::new(format!("the recipe `{}` has no `train`", self.recipe.name))
                 .hint("add a section `train`, or run the recipe with `slm run`")
         })?;
+        stages::overlap::check_settings(&self.recipe.overlap)?;
         let rows = self.rows()?;
+        self.check_overlap(train, &rows)?;
         self.train(train, &rows)
+    }
+
+    /// Holds what is trained on against what is measured on. Pairs of answers to prefer from are
+    /// no rows.
+    fn check_overlap(&self, train: &Train, rows: &Rows) -> Result<()> {
+        if train.dpo.is_some() || rows.train.is_empty() {
+            return Ok(());
+        }
+        let phases = train.phases.iter().flat_map(|phase| &phase.data);
+        let compared = stages::overlap::Rows {
+            train: &rows.train.iter().chain(phases).cloned().collect::<Vec<_>>(),
+            held_out: &rows.test,
+            is_made: self.recipe.taxonomy.is_some(),
+        };
+        stages::overlap::check(self.context, &compared, &self.recipe.overlap).map(|_| ())
     }
 
     /// Makes or finds the rows.

@@ -4,11 +4,11 @@
 //! et al., "Mining of Massive Datasets", 3.4) proposes candidates; their word 3-grams decide.
 //! Against a fixed set there is an exact index in `split`. Does not know rows.
 
+use crate::hash::SpreadState;
 use crate::split::{grams, jaccard};
 use rand::{RngCore, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
 
 /// Hashes of a signature: bands of four. A pair with similarity s shares a band with
 /// probability `1 - (1 - s^4)^16`: 0.9998 at 0.8, 0.98 at 0.7.
@@ -25,7 +25,7 @@ pub struct NearTexts {
     /// Multipliers and addends of the hash functions.
     functions: Vec<(u64, u64)>,
     /// For each band, the last text kept under each key.
-    heads: [HashMap<u32, u32, BuildHasherDefault<KeyHasher>>; BANDS],
+    heads: [HashMap<u32, u32, SpreadState>; BANDS],
     /// For each kept text and band, the text kept under the same key before it.
     before: Vec<u32>,
     /// The kept texts' grams, 32 bits of each, sorted; and where each text's begin.
@@ -127,24 +127,6 @@ impl NearTexts {
             }
         }
         None
-    }
-}
-
-/// Spreads keys that are hashes already.
-#[derive(Default)]
-struct KeyHasher(u64);
-
-impl Hasher for KeyHasher {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        self.0 = crate::hash::fnv1a(bytes);
-    }
-
-    fn write_u32(&mut self, key: u32) {
-        self.0 = u64::from(key).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     }
 }
 

@@ -129,23 +129,41 @@ pub const BASELINE: Purpose = Purpose {
 /// Why one attempt failed.
 enum Attempt {
     /// Worth another try, after the wait that the server asked for, if it did.
-    Again(String, Option<Duration>),
-    /// Not worth one; with the status, if there was an answer.
-    Final(String, Option<u16>),
+    Again(String, Trouble, Option<Duration>),
+    /// Not worth one.
+    Final(String, Trouble),
+}
+
+/// What went wrong with a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    /// No answer came in time.
+    Late,
+    /// There was no connection, or it broke.
+    Broken,
+    /// The answer has this status.
+    Status(u16),
+    /// The answer is no chat completion.
+    Unreadable,
 }
 
 /// Why a request was given up.
 #[derive(Debug)]
 pub struct Refusal {
     message: String,
-    status: Option<u16>,
+    trouble: Trouble,
 }
 
 impl Refusal {
     /// Whether the server found fault with this one request (too long, say), so that
     /// others may still be answered.
     pub fn is_of_this_request(&self) -> bool {
-        matches!(self.status, Some(400 | 413 | 422))
+        matches!(self.trouble, Trouble::Status(400 | 413 | 422))
+    }
+
+    /// What went wrong in the end.
+    pub fn trouble(&self) -> Trouble {
+        self.trouble
     }
 }
 
@@ -212,16 +230,15 @@ impl Client {
             self.wait_while_quiet();
             match self.attempt(request) {
                 Ok(answer) => return Ok(answer),
-                Err(Attempt::Again(_, asked)) if attempts <= self.retries => {
+                Err(Attempt::Again(_, _, asked)) if attempts <= self.retries => {
                     match asked {
                         Some(asked) => self.keep_quiet(asked),
                         None => std::thread::sleep(with_jitter(wait)),
                     }
                     wait = (wait * 2).min(LONGEST_WAIT);
                 }
-                Err(Attempt::Again(why, _)) => return Err(self.refusal(attempts, &why, None)),
-                Err(Attempt::Final(why, status)) => {
-                    return Err(self.refusal(attempts, &why, status));
+                Err(Attempt::Again(why, trouble, _) | Attempt::Final(why, trouble)) => {
+                    return Err(self.refusal(attempts, &why, trouble));
                 }
             }
         }
@@ -250,14 +267,14 @@ impl Client {
         }
     }
 
-    fn refusal(&self, attempts: u32, why: &str, status: Option<u16>) -> Refusal {
+    fn refusal(&self, attempts: u32, why: &str, trouble: Trouble) -> Refusal {
         let times = match attempts {
             1 => "once".to_owned(),
             _ => format!("{attempts} times"),
         };
         Refusal {
             message: format!("asked `{}` {times}: {why}", self.url),
-            status,
+            trouble,
         }
     }
 
@@ -268,11 +285,11 @@ impl Client {
             call = call.bearer_auth(key);
         }
         let broken = |error: reqwest::Error| {
-            let why = match error.is_timeout() {
-                true => "no answer in time".to_owned(),
-                false => root_cause(&error),
+            let (why, trouble) = match error.is_timeout() {
+                true => ("no answer in time".to_owned(), Trouble::Late),
+                false => (root_cause(&error), Trouble::Broken),
             };
-            Attempt::Again(why, None)
+            Attempt::Again(why, trouble, None)
         };
         let response = call.send().map_err(broken)?;
         let status = response.status();
@@ -280,25 +297,27 @@ impl Client {
         let text = response.text().map_err(broken)?;
         if !status.is_success() {
             let why = format!("it answered {status}: {}", self.redact(&text));
+            let trouble = Trouble::Status(status.as_u16());
             return Err(match status.as_u16() {
-                408 | 409 | 425 | 429 | 500..=599 => Attempt::Again(why, asked),
-                status => Attempt::Final(why, Some(status)),
+                408 | 409 | 425 | 429 | 500..=599 => Attempt::Again(why, trouble, asked),
+                _ => Attempt::Final(why, trouble),
             });
         }
         let latency_ms = started.elapsed().as_secs_f64() * 1000.0;
         read_answer(&text, latency_ms).ok_or_else(|| {
             let why = format!("its answer is no chat completion: {}", self.redact(&text));
-            Attempt::Again(why, None)
+            Attempt::Again(why, Trouble::Unreadable, None)
         })
     }
 
     /// The start of a server's words, without the key should it be among them.
     fn redact(&self, text: &str) -> String {
-        let start: String = text.chars().take(300).collect();
-        match &self.key {
-            Some(Secret(key)) => start.replace(key, "<key>"),
-            None => start,
-        }
+        // Before it is cut, so that no part of the key is left at the end.
+        let text = match &self.key {
+            Some(Secret(key)) => text.replace(key, "<key>"),
+            None => text.to_owned(),
+        };
+        text.chars().take(300).collect()
     }
 }
 

@@ -8,5 +8,5 @@ mod client;
 mod subject;
 
 pub use cache::Cache;
-pub use client::{Client, Drawing, Purpose, Request};
+pub use client::{Client, Drawing, Purpose, Request, Trouble};
 pub use subject::{Frontier, connect};

@@ -9,10 +9,10 @@ use std::path::Path;
 
 use anyhow::Result;
 use serde::de::DeserializeOwned;
+use slm_taxonomy::nearest;
 
 use super::overrides::{self, Override};
 use crate::failure::Failure;
-use crate::nearest::nearest;
 
 /// Reads `path` with `key.path=value` overrides laid over it.
 ///

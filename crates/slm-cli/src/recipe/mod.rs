@@ -9,7 +9,7 @@ mod training;
 
 pub use load::load;
 pub use sections::{
-    Baseline, Corpus, Create, Data, Evaluate, Import, Quantize, Split, Synthesize, System,
+    Baseline, Corpus, Create, Data, Evaluate, Import, Overlap, Quantize, Split, Synthesize, System,
     Taxonomy, Width,
 };
 pub use training::{Method, Optimizer, OverLong, Schedule, TargetModules, Train};
@@ -46,6 +46,9 @@ pub struct Recipe {
     /// What is held out from training.
     #[serde(default)]
     pub split: Option<Split>,
+    /// When training rows give an evaluation away.
+    #[serde(default)]
+    pub overlap: Overlap,
     /// How the model learns.
     #[serde(default)]
     pub train: Option<Train>,

@@ -142,6 +142,32 @@ impl Default for Split {
     }
 }
 
+/// When training rows give an evaluation away.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Overlap {
+    /// Evaluations beside the job's own held-out rows.
+    pub evals: Vec<PathBuf>,
+    /// Words in a row that a training row may not share with a row of an evaluation. Shorter rows
+    /// are looked for as a whole, those of less than 8 words as a whole row of training.
+    pub words: usize,
+    /// The share of an evaluation's rows that may be in training rows.
+    pub at_most: f64,
+    /// Why more than that is taken as it is; it is told instead of refused.
+    pub waived: Option<String>,
+}
+
+impl Default for Overlap {
+    fn default() -> Self {
+        Self {
+            evals: Vec::new(),
+            words: slm_data::split::RUN,
+            at_most: 0.0,
+            waived: None,
+        }
+    }
+}
+
 /// A model made from nothing, instead of one to start from.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]

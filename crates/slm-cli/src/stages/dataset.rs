@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use slm_data::card::{Card, CardLeaf, card};
@@ -35,11 +35,40 @@ pub const CARD_FILE: &str = "README.md";
 /// People's verdicts on rows, for all builds of the workspace.
 pub const REVIEWS_FILE: &str = "reviews.jsonl";
 
-/// People's verdicts that this workspace knows; they are an input of every build.
-///
-/// # Errors
-/// The file of them is faulty.
-pub fn known_reviews(context: &Context, inputs: &mut Vec<Input>) -> Result<Reviews> {
+/// What every build of a dataset begins with.
+pub struct Start {
+    /// The dataset's name.
+    pub name: String,
+    /// Files that the rows depend on.
+    pub inputs: Vec<Input>,
+    /// People's verdicts that this workspace knows.
+    pub reviews: Reviews,
+}
+
+impl Start {
+    /// The start of a build from `paths`, which its manifest calls `what`.
+    ///
+    /// # Errors
+    /// The file of people's verdicts is faulty.
+    pub fn of(
+        context: &Context,
+        what: &'static str,
+        paths: &[PathBuf],
+        artefact: &Path,
+    ) -> Result<Self> {
+        let mut inputs = paths.iter().map(|path| Input::new(what, path)).collect();
+        let reviews = known_reviews(context, &mut inputs)?;
+        let name = artefact.file_name().unwrap_or_default();
+        Ok(Self {
+            name: name.to_string_lossy().into_owned(),
+            inputs,
+            reviews,
+        })
+    }
+}
+
+/// People's verdicts; they are an input of every build.
+fn known_reviews(context: &Context, inputs: &mut Vec<Input>) -> Result<Reviews> {
     let path = context.workspace.root().join("datasets").join(REVIEWS_FILE);
     if !path.exists() {
         return Ok(Reviews::default());

@@ -16,10 +16,10 @@ use slm_eval::metrics::Metric;
 use slm_eval::predictions::Predictions;
 use slm_eval::results::{Results, Role, SystemInfo};
 use slm_eval::{Beside, Options, OutputType, Row, System as Scored, Task, report};
+use slm_taxonomy::nearest;
 
 use crate::commands::Context;
 use crate::failure::Failure;
-use crate::nearest::nearest;
 use crate::recipe::{Baseline, Evaluate, System};
 use crate::workspace::{Input, Stage, run_stage, write_atomically};
 

@@ -17,14 +17,14 @@ use slm_data::teacher::ChatTeacher;
 use slm_data::{SplitSettings, SynthesisSettings};
 use slm_taxonomy::Leaf;
 
-use super::dataset::{DatasetWriter, LEDGER_FILE, card_leaves, describe, known_reviews, tell};
+use super::dataset::{DatasetWriter, LEDGER_FILE, Start, card_leaves, describe, tell};
 use super::synthesize::card_settings;
 use crate::commands::Context;
 use crate::documents::Repositories;
 use crate::failure::Failure;
 use crate::recipe::Split;
 use crate::teacher::AnyTeacher;
-use crate::workspace::{Input, Stage, hash_bytes, run_stage, write_atomically};
+use crate::workspace::{Stage, hash_bytes, run_stage, write_atomically};
 
 /// How many rows each block let through.
 pub const FUNNEL_FILE: &str = "funnel.json";
@@ -68,8 +68,7 @@ pub fn check_judges(
     teacher: &dyn ChatTeacher,
     allowed: bool,
 ) -> Result<BTreeSet<String>> {
-    let path = calibrations_path(context);
-    let known = Calibrations::read(&path)?;
+    let known = calibrations(context)?;
     let missing = known.missing(flow, teacher);
     if !missing.is_empty() && !allowed {
         let names: Vec<String> = missing.iter().map(|name| format!("`{name}`")).collect();
@@ -101,6 +100,14 @@ pub fn check_judges(
     Ok(uncalibrated)
 }
 
+/// What is known of judges.
+///
+/// # Errors
+/// The file of it is faulty.
+pub fn calibrations(context: &Context) -> Result<Calibrations> {
+    Ok(Calibrations::read(&calibrations_path(context))?)
+}
+
 /// Where what is known of judges is kept.
 pub fn calibrations_path(context: &Context) -> PathBuf {
     let datasets = context.workspace.root().join("datasets");
@@ -112,21 +119,12 @@ pub fn calibrations_path(context: &Context) -> PathBuf {
 /// # Errors
 /// The teacher fails, a block lets too little through, or the artefact cannot be written.
 pub fn synthesize(context: &Context, run: FlowRun<'_>, artefact: PathBuf) -> Result<()> {
-    let mut inputs: Vec<Input> = run
-        .inputs
-        .iter()
-        .map(|path| Input::new("source", path))
-        .collect();
-    let reviews = known_reviews(context, &mut inputs)?;
-    let name = artefact
-        .file_name()
-        .map(|name| name.to_string_lossy().into_owned());
-    let name = name.unwrap_or_default();
+    let start = Start::of(context, "source", &run.inputs, &artefact)?;
     let stage = Stage {
         name: "flow",
-        version: 2,
+        version: 3,
         artefact,
-        inputs,
+        inputs: start.inputs,
         settings: json!({
             "flow": run.flow.metadata.name,
             "flow_hash": run.flow.hash,
@@ -143,7 +141,7 @@ pub fn synthesize(context: &Context, run: FlowRun<'_>, artefact: PathBuf) -> Res
         resumable: false,
     };
     run_stage(&context.terminal, &stage, |folder| {
-        work(context, run, &name, &reviews, folder)
+        work(context, run, &start.name, &start.reviews, folder)
     })?;
     Ok(())
 }
@@ -182,7 +180,7 @@ fn work(
         },
         filters: run.filters,
     };
-    let rows = run.rows_per_leaf * seeds.len();
+    let rows = settings.all_rows(&seeds);
     let mut writer = DatasetWriter::create(context, folder, reviews, rows)?;
     let made = synthesize_into(&teacher, &seeds, &settings, &mut writer);
     let funnel = teacher.funnel();

@@ -9,6 +9,7 @@ pub mod evaluate;
 pub mod flow;
 pub mod import;
 pub mod merge;
+pub mod overlap;
 pub mod quantize;
 pub mod synthesize;
 pub mod train;

@@ -12,11 +12,11 @@ use slm_data::synthesize::synthesize_into;
 use slm_data::{GrammarTeacher, SeedLeaf, SplitSettings, SynthesisSettings, Teacher};
 use slm_taxonomy::{Leaf, Options};
 
-use super::dataset::{DatasetWriter, card_leaves, describe, known_reviews, tell};
+use super::dataset::{DatasetWriter, Start, card_leaves, describe, tell};
 use crate::commands::Context;
 use crate::failure::Failure;
 use crate::recipe::{Split, Synthesize};
-use crate::workspace::{Input, Stage, run_stage};
+use crate::workspace::{Stage, run_stage};
 
 /// The leaves below `paths`, all of them sound.
 ///
@@ -52,27 +52,18 @@ pub fn synthesize(
 ) -> Result<()> {
     let leaves = check_taxonomy(context, paths)?;
     check_rows(context, &leaves, settings)?;
-    let mut inputs: Vec<Input> = paths
-        .iter()
-        .map(|path| Input::new("taxonomy", path))
-        .collect();
-    let reviews = known_reviews(context, &mut inputs)?;
-    let name = artefact
-        .file_name()
-        .map(|name| name.to_string_lossy().into_owned());
+    let start = Start::of(context, "taxonomy", paths, &artefact)?;
     let stage = Stage {
         name: "synthesize",
         version: 2,
         artefact,
-        inputs,
+        inputs: start.inputs,
         settings: json!({"synthesize": settings, "split": split, "seed": seed}),
         resumable: false,
     };
     run_stage(&context.terminal, &stage, |folder| {
         let teacher = GrammarTeacher::default();
         let seeds: Vec<SeedLeaf> = leaves.iter().map(SeedLeaf::from).collect();
-        let rows = settings.rows_per_leaf * seeds.len();
-        let mut writer = DatasetWriter::create(context, folder, &reviews, rows)?;
         let settings = SynthesisSettings {
             rows_per_leaf: settings.rows_per_leaf,
             rows_of: settings.rows_of.clone(),
@@ -83,11 +74,13 @@ pub fn synthesize(
             },
             filters: settings.filters(),
         };
+        let mut writer =
+            DatasetWriter::create(context, folder, &start.reviews, settings.all_rows(&seeds))?;
         let summary = synthesize_into(&teacher, &seeds, &settings, &mut writer)?;
         let figures = writer.finish()?;
         tell(context, teacher.name(), &summary, &figures);
         let card = Card {
-            name: name.unwrap_or_default(),
+            name: start.name,
             teacher: teacher.name().to_owned(),
             settings: card_settings(&settings),
             leaves: card_leaves(&leaves),
@@ -139,5 +132,9 @@ pub fn card_settings(settings: &SynthesisSettings) -> Vec<(String, String)> {
             settings.filters.personal_data.to_string(),
         ),
     ];
-    shown.map(|(key, value)| (key.to_owned(), value)).to_vec()
+    let mut shown = shown.map(|(key, value)| (key.to_owned(), value)).to_vec();
+    let rows_of = settings.rows_of.iter();
+    let rows_of = rows_of.map(|(leaf, rows)| (format!("rows of `{leaf}`"), rows.to_string()));
+    shown.splice(1..1, rows_of);
+    shown
 }

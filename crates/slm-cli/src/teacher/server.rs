@@ -7,7 +7,7 @@ use serde_json::json;
 use slm_data::teacher::{AskFault, ChatAnswer, ChatRequest, ChatTeacher, Gate};
 
 use super::budget::{Budget, Limits, Spent, Tokens};
-use crate::frontier::{Client, Drawing, Purpose, Request};
+use crate::frontier::{Client, Drawing, Purpose, Request, Trouble};
 use crate::recipe::Baseline;
 
 const TEACHER: Purpose = Purpose {
@@ -130,11 +130,35 @@ impl Server {
                 input_tokens: answer.input_tokens,
                 output_tokens: answer.output_tokens,
             }),
-            Err(refusal) if refusal.is_of_this_request() => Err(AskFault::Refused(refusal.to_string())),
+            Err(refusal) if refusal.is_of_this_request() => {
+                Err(AskFault::Refused(refusal.to_string()))
+            }
             Err(refusal) => Err(AskFault::Stopped {
                 message: refusal.to_string(),
-                hint: "all answers so far are kept: see to the server or the key and run again to go on from here".to_owned(),
+                hint: format!(
+                    "{}; all answers so far are kept: run again to go on from here",
+                    remedy(refusal.trouble())
+                ),
             }),
         }
+    }
+}
+
+/// What to do about a server that gives no answers.
+fn remedy(trouble: Trouble) -> &'static str {
+    match trouble {
+        Trouble::Late => {
+            "give it longer with `--timeout`, or ask less at once with `--concurrency`"
+        }
+        Trouble::Broken => "see that the server runs and that `--endpoint` is its address",
+        Trouble::Unreadable => {
+            "see that `--endpoint` is an OpenAI-compatible server's; most addresses end with `/v1`"
+        }
+        Trouble::Status(401 | 403) => "see to the key in the variable that `--api-key-env` names",
+        Trouble::Status(404) => "see to `--endpoint` (most addresses end with `/v1`) and `--model`",
+        Trouble::Status(429) => {
+            "ask less at once with `--concurrency`, wait longer with `--retries`, or see to your quota"
+        }
+        Trouble::Status(_) => "see to the server: its log may say more",
     }
 }

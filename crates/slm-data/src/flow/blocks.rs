@@ -2,17 +2,18 @@
 //!
 //! Does not know order among rows: what looks at several, `deduplicate`, is the engine's.
 
-use super::parallel::all_at_once;
 use super::perturb::variant;
 use super::prompt::PromptMessage;
 use super::row::{Call, Judgment, Row};
 use super::spec::*;
 use crate::hash::fnv1a;
+use crate::parallel::all_at_once;
 use crate::scan::scan;
 use crate::synthesize::answer::AnswerChecker;
 use crate::teacher::{AskFault, ChatAnswer, ChatRequest, ChatTeacher, Gate, address};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Why rows are dropped, in words that repeat.
 pub mod reasons {
@@ -63,6 +64,8 @@ pub(super) struct Bench<'a> {
     pub uncalibrated: &'a BTreeSet<String>,
     /// Lets only so many ask at once.
     pub gate: &'a Gate,
+    /// Whether nothing is wanted any more.
+    pub stopped: &'a AtomicBool,
 }
 
 impl Bench<'_> {
@@ -120,7 +123,14 @@ impl Bench<'_> {
             key: address(self.teacher, request),
             settings: json!({"max_tokens": request.max_tokens, "temperature": request.temperature, "seed": request.seed}),
         });
-        self.gate.pass(|| self.teacher.ask(request))
+        self.gate
+            .pass(|| match self.stopped.load(Ordering::Acquire) {
+                true => Err(AskFault::Stopped {
+                    message: "the run has ended".to_owned(),
+                    hint: "see what ended it".to_owned(),
+                }),
+                false => self.teacher.ask(request),
+            })
     }
 
     fn generate(

@@ -4,12 +4,12 @@
 //! Does not know where labels come from.
 
 use super::blocks::{Bench, Passed};
-use super::parallel::in_order;
 use super::row::{Row, Trace};
 use super::spec::{Block, Flow, Step};
 use crate::agreement::{Agreement, Judged, agreement};
 use crate::error::{DataError, Result};
 use crate::jsonl::{JsonlReader, write_all};
+use crate::parallel::in_order;
 use crate::sample::hex;
 use crate::synthesize::answer::AnswerChecker;
 use crate::teacher::{AskFault, ChatTeacher, Gate};
@@ -19,6 +19,7 @@ use sha2::{Digest, Sha256};
 use slm_taxonomy::Output;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::sync::atomic::AtomicBool;
 
 /// A row with people's verdict.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -156,6 +157,7 @@ pub fn calibrate(
         seed: 0,
         uncalibrated: &BTreeSet::new(),
         gate: &Gate::new(chat.concurrency()),
+        stopped: &AtomicBool::new(false),
     };
     let mut found = Vec::new();
     for block in flow
@@ -191,12 +193,13 @@ pub fn calibrate(
         });
         let work =
             |(label, row): (bool, Row)| bench.run(block, row).map(|passed| judged(label, &passed));
+        let threads = chat.concurrency();
         let mut judgments = Vec::new();
         let sink = |judged| {
             judgments.push(judged);
             Ok(())
         };
-        in_order(asked.collect(), chat.concurrency(), work, sink).map_err(|fault| match fault {
+        in_order(asked, threads, 2 * threads, work, sink).map_err(|fault| match fault {
             AskFault::Stopped { message, hint } => DataError::settings(message, hint),
             AskFault::Refused(message) => DataError::settings(message, "ask another teacher"),
         })?;

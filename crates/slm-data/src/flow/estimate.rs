@@ -50,6 +50,8 @@ pub struct Estimate {
     pub seconds: f64,
     /// Calls of each block.
     pub blocks: Vec<(String, f64)>,
+    /// Judges that nobody has measured with this teacher, as far as it is known.
+    pub uncalibrated: Vec<String>,
 }
 
 /// Estimates the work on leaves, of which each is to give so many rows.

@@ -10,7 +10,6 @@ mod estimate;
 mod funnel;
 mod inputs;
 mod instructlab;
-mod parallel;
 mod pattern;
 mod perturb;
 mod prompt;

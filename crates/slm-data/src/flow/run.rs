@@ -5,11 +5,11 @@
 
 use super::blocks::{Bench, Passed, reasons};
 use super::funnel::Funnel;
-use super::parallel::{all_at_once, in_order};
 use super::row::Row;
 use super::spec::{Block, Deduplicate, Flow, Step};
 use crate::error::{DataError, Result};
 use crate::minhash::NearTexts;
+use crate::parallel::{all_at_once, in_order};
 use crate::teacher::AskFault;
 
 /// A row that did not come out.
@@ -114,7 +114,9 @@ impl<'a> Run<'a> {
             // Asking on would only cost.
             funnel.blockage(flow).map_or(Ok(()), |_| Err(None))
         };
-        match in_order(rows, threads, work, sink) {
+        // All rows are in memory already, so that none need wait for those before.
+        let (threads, ahead) = (threads.min(rows.len()), rows.len());
+        match in_order(rows.into_iter(), threads, ahead, work, sink) {
             Ok(()) => Ok(kept),
             Err(Some(AskFault::Stopped { message, hint })) => {
                 Err(DataError::settings(message, hint))

@@ -12,13 +12,20 @@ use crate::error::{DataError, Result};
 use crate::ledger::Entry;
 use crate::sample::Sample;
 use crate::synthesize::answer::AnswerChecker;
-use crate::synthesize::{Offer, PoolSide, Reply, Request, SeedLeaf, Shortfall, Take, Teacher};
+use crate::synthesize::taking::Taking;
+use crate::synthesize::{PoolSide, Request, SeedLeaf, Shortfall, Take, Teacher};
 use crate::teacher::{ChatTeacher, Gate};
 use serde_json::Value;
 use slm_taxonomy::Output;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+/// Requests that are begun before their turn, so that the teacher has work while the last answers
+/// to one are on their way.
+const REQUESTS_AHEAD: usize = 2;
+/// Rows that a wave has at least, as far as the flow's expectations hold.
+const TELLING_ROWS: f64 = 20.0;
 /// Waves without a new row after which a leaf counts as exhausted.
 const FRUITLESS_WAVES: u32 = 2;
 /// The key of a row's metadata under which its trace travels to the ledger.
@@ -31,6 +38,9 @@ pub struct FlowTeacher<'a> {
     facts: BTreeMap<String, LeafFacts>,
     settings: FlowSettings,
     progress: Mutex<Progress>,
+    /// Lets only so many ask at once, for whichever leaf.
+    gate: Gate,
+    stopped: AtomicBool,
 }
 
 /// How a flow is used.
@@ -74,6 +84,8 @@ impl<'a> FlowTeacher<'a> {
             facts,
             settings,
             progress: Mutex::default(),
+            gate: Gate::new(chat.concurrency()),
+            stopped: AtomicBool::new(false),
         }
     }
 
@@ -191,7 +203,7 @@ impl<'a> FlowTeacher<'a> {
         )?;
         let (mut asked, mut fruitless) = (0usize, 0);
         let most = inputs.per_round().saturating_mul(self.settings.rounds);
-        while taker.taken < request.rows && !taker.is_enough {
+        while taker.taking.wants_more() {
             if asked >= most {
                 return Ok(Some(format!(
                     "each seed or chunk was used {} times ({})",
@@ -205,25 +217,26 @@ impl<'a> FlowTeacher<'a> {
                     run.funnel.reasons()
                 )));
             }
-            let share = if asked == 0 || taker.taken == 0 {
+            let taken = taker.taking.taken();
+            let share = if asked == 0 || taken == 0 {
                 self.expected()
             } else {
-                taker.taken as f64 / asked as f64
+                taken as f64 / asked as f64
             };
-            let missing = (request.rows - taker.taken) as f64;
+            let missing = (request.rows - taken) as f64;
             // About a standard deviation more than is missing: a further wave for the last few
             // rows would leave the teacher idle.
             let missing = missing + missing.sqrt() / 2.0;
             let wave = ((missing / share).ceil() as usize).clamp(1, most - asked);
             // Small waves prove nothing about what a block lets through.
-            let wave = wave.max(inputs.per_round().min(20)).min(most - asked);
+            let proof = (TELLING_ROWS / self.expected().max(1.0)).ceil() as usize;
+            let wave = wave.max(inputs.per_round().min(proof)).min(most - asked);
             asked += wave;
-            let before = taker.taken;
             let rows: Vec<Row> = inputs.by_ref().take(wave).collect();
             let kept = run.wave(rows);
             taker.dropped(self, run.lost.drain(..))?;
-            taker.offer(self, leaf, request.rows, kept?)?;
-            fruitless = if taker.taken == before {
+            taker.offer(self, leaf, kept?)?;
+            fruitless = if taker.taking.taken() == taken {
                 fruitless + 1
             } else {
                 0
@@ -233,32 +246,21 @@ impl<'a> FlowTeacher<'a> {
     }
 }
 
-/// Hands over what a flow made, and counts what is taken.
+/// Hands over what a flow made.
 struct Taker<'a, 'b> {
-    take: &'a mut Take<'b>,
+    taking: Taking<'a, 'b>,
     checker: &'a AnswerChecker,
-    taken: usize,
-    is_enough: bool,
 }
 
 impl Taker<'_, '_> {
-    fn offer(
-        &mut self,
-        teacher: &FlowTeacher<'_>,
-        leaf: &SeedLeaf,
-        wanted: usize,
-        rows: Vec<Row>,
-    ) -> Result<()> {
+    fn offer(&mut self, teacher: &FlowTeacher<'_>, leaf: &SeedLeaf, rows: Vec<Row>) -> Result<()> {
         for row in rows {
-            if self.taken >= wanted || self.is_enough {
+            if !self.taking.wants_more() {
                 let surplus = lose(row, "scale", reasons::SURPLUS, None);
                 self.dropped(teacher, [surplus])?;
                 continue;
             }
-            let sample = teacher.sample(leaf, self.checker, &row);
-            let reply = (self.take)(Offer::Row(sample))?;
-            self.taken += usize::from(reply == Reply::Taken);
-            self.is_enough = reply == Reply::Enough;
+            self.taking.row(teacher.sample(leaf, self.checker, &row))?;
         }
         Ok(())
     }
@@ -269,7 +271,7 @@ impl Taker<'_, '_> {
         lost: impl IntoIterator<Item = Lost>,
     ) -> Result<()> {
         for lost in lost {
-            (self.take)(Offer::Dropped(teacher.entry(&lost)))?;
+            self.taking.dropped(teacher.entry(&lost))?;
         }
         Ok(())
     }
@@ -280,6 +282,18 @@ impl Teacher for FlowTeacher<'_> {
         self.chat.name()
     }
 
+    /// One who answers one at a time is kept busy by one request.
+    fn ahead(&self) -> usize {
+        match self.chat.concurrency() {
+            1 => 0,
+            _ => REQUESTS_AHEAD,
+        }
+    }
+
+    fn stop(&self) {
+        self.stopped.store(true, Ordering::Release);
+    }
+
     fn offer(
         &self,
         leaf: &SeedLeaf,
@@ -287,29 +301,29 @@ impl Teacher for FlowTeacher<'_> {
         take: &mut Take<'_>,
     ) -> Result<Option<Shortfall>> {
         let checker = AnswerChecker::new(&leaf.name, &leaf.output)?;
-        let gate = Gate::new(self.chat.concurrency());
         let bench = Bench {
             teacher: self.chat,
             checker: &checker,
             leaf_schema: leaf_schema(&leaf.output),
             seed: request.seed,
             uncalibrated: &self.settings.uncalibrated,
-            gate: &gate,
+            gate: &self.gate,
+            stopped: &self.stopped,
         };
         let mut run = Run::new(self.flow, bench);
         let mut taker = Taker {
-            take,
+            taking: Taking::new(take, request.rows),
             checker: &checker,
-            taken: 0,
-            is_enough: false,
         };
         let outcome = self.waves(leaf, request, &mut run, &mut taker);
         let held_out = request.side == PoolSide::HeldOut;
         self.progress()
             .funnels
-            .insert((leaf.name.clone(), held_out), run.funnel.clone());
+            .entry((leaf.name.clone(), held_out))
+            .or_insert_with(|| Funnel::new(self.flow))
+            .add(&run.funnel);
         let reason = outcome?;
-        if taker.taken == 0 && !held_out && request.rows > 0 {
+        if taker.taking.taken() == 0 && !held_out && request.rows > 0 {
             let reasons = run.funnel.reasons();
             return Err(DataError::settings(
                 format!(
@@ -323,7 +337,7 @@ impl Teacher for FlowTeacher<'_> {
             leaf: leaf.name.clone(),
             split: String::new(),
             wanted: request.rows,
-            got: taker.taken,
+            got: taker.taking.taken(),
             reason,
         }))
     }

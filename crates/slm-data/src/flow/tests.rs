@@ -11,14 +11,17 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A teacher that answers by what it is asked for, at its own speed.
-struct Played {
+pub(super) struct Played {
     answers: fn(&str, u64) -> Result<String, AskFault>,
     calls: AtomicU64,
     concurrency: usize,
 }
 
 impl Played {
-    fn new(concurrency: usize, answers: fn(&str, u64) -> Result<String, AskFault>) -> Self {
+    pub(super) fn new(
+        concurrency: usize,
+        answers: fn(&str, u64) -> Result<String, AskFault>,
+    ) -> Self {
         Self {
             answers,
             calls: AtomicU64::new(0),

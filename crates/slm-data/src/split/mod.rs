@@ -5,10 +5,12 @@
 
 mod grams;
 mod leakage;
+mod overlap;
 
 pub(crate) use grams::{GramSets, grams, jaccard, ordered_grams};
 pub use grams::{NearDuplicates, comparable_text};
 pub use leakage::{LeakageReport, SimilarPair, leakage};
+pub use overlap::{Overlap, OverlapIndex, RUN, SHORTEST_RUN, SharedRow};
 
 use crate::error::{DataError, Result};
 use crate::hash::fnv1a;

@@ -5,36 +5,72 @@
 //! learn the value from the rest of the seed's text. Does not know slots that are quoted.
 
 use super::draft::Draft;
+use super::phrases::{LetterPairs, Phrases};
 use super::text::words;
-use super::wording::{like_case, places};
+use super::wording::like_case;
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use serde_json::Value;
 use slm_taxonomy::Slot;
 use std::ops::Range;
 
-/// Values with the phrases that say them.
-type Cues = [(String, Vec<String>)];
+/// The cues of one field, made ready to be looked for.
+pub(crate) struct Cues {
+    /// The JSON pointer of the field.
+    pointer: String,
+    /// Values with the phrases that say them.
+    values: Vec<(String, Vec<String>)>,
+    /// All phrases, and the index of the value that each says.
+    phrases: Phrases,
+    said: Vec<usize>,
+}
+
+impl Cues {
+    /// Those of a leaf's slots that have cues.
+    pub fn of(slots: &[(String, Slot)]) -> Vec<Self> {
+        let cues = |(pointer, slot): &(String, Slot)| match slot {
+            Slot::Cues(values) => Some(Self::new(pointer, values)),
+            _ => None,
+        };
+        slots.iter().filter_map(cues).collect()
+    }
+
+    fn new(pointer: &str, values: &[(String, Vec<String>)]) -> Self {
+        let each = values.iter().enumerate();
+        let (phrases, said): (Vec<&str>, Vec<usize>) = each
+            .flat_map(|(value, (_, phrases))| phrases.iter().map(move |p| (p.as_str(), value)))
+            .unzip();
+        Self {
+            pointer: pointer.to_owned(),
+            values: values.to_vec(),
+            phrases: Phrases::new(phrases),
+            said,
+        }
+    }
+
+    /// The places of a text that say a value, from left to right, with the value's index.
+    fn said_in(&self, text: &str) -> Vec<(Range<usize>, usize)> {
+        let found = self.phrases.places(text, &LetterPairs::of_text(text));
+        found
+            .into_iter()
+            .map(|(range, n)| (range, self.said[n]))
+            .collect()
+    }
+}
 
 /// Draws, with probability `rate` per field, a new value uniformly from those with phrases, and
 /// says it in place of the old. A text that says no value, or more than one, stays. True when
 /// something changed.
 pub(crate) fn swap_cues(
     draft: &mut Draft,
-    slots: &[(String, Slot)],
+    fields: &[Cues],
     rate: f64,
     rng: &mut ChaCha8Rng,
 ) -> bool {
     let mut changed = false;
-    for (pointer, slot) in slots {
-        if let Slot::Cues(cues) = slot
-            && rng.random_bool(rate)
-        {
-            changed |= swap(draft, pointer, cues, rng);
-        }
-        if let Slot::Cues(cues) = slot {
-            guard(draft, cues);
-        }
+    for cues in fields {
+        changed |= rng.random_bool(rate) && swap(draft, cues, rng);
+        guard(draft, cues);
     }
     changed
 }
@@ -44,7 +80,7 @@ fn guard(draft: &mut Draft, cues: &Cues) {
     let said: Vec<String> = draft
         .free_mut()
         .flat_map(|piece| {
-            let phrases = said_in(piece, cues).into_iter();
+            let phrases = cues.said_in(piece).into_iter();
             phrases
                 .map(|(range, _)| piece[range].to_lowercase())
                 .collect::<Vec<_>>()
@@ -56,29 +92,32 @@ fn guard(draft: &mut Draft, cues: &Cues) {
         .extend(said.map(|(_, word)| word.to_owned()));
 }
 
-fn swap(draft: &mut Draft, pointer: &str, cues: &Cues, rng: &mut ChaCha8Rng) -> bool {
-    let in_call = format!("/0{pointer}");
-    let pointer = match draft.answer.pointer(pointer) {
-        Some(_) => pointer,
+fn swap(draft: &mut Draft, cues: &Cues, rng: &mut ChaCha8Rng) -> bool {
+    let in_call = format!("/0{}", cues.pointer);
+    let pointer = match draft.answer.pointer(&cues.pointer) {
+        Some(_) => &cues.pointer,
         None => &in_call,
     };
     let Some(old) = draft.answer.pointer(pointer).and_then(Value::as_str) else {
         return false;
     };
     let old = old.to_owned();
+    let values = &cues.values;
     let said: Vec<usize> = draft
         .free_mut()
-        .flat_map(|piece| said_in(piece, cues).into_iter().map(|(_, value)| value))
+        .flat_map(|piece| cues.said_in(piece).into_iter().map(|(_, value)| value))
         .collect();
-    let agrees = said.iter().all(|value| cues[*value].0 == old);
-    let choices: Vec<usize> = (0..cues.len()).filter(|n| !cues[*n].1.is_empty()).collect();
+    let agrees = said.iter().all(|value| values[*value].0 == old);
+    let choices: Vec<usize> = (0..values.len())
+        .filter(|n| !values[*n].1.is_empty())
+        .collect();
     if said.is_empty() || !agrees || choices.is_empty() {
         return false;
     }
-    let (new, phrases) = &cues[choices[rng.random_range(0..choices.len())]];
+    let (new, phrases) = &values[choices[rng.random_range(0..choices.len())]];
     let mut changed = false;
     for piece in draft.free_mut() {
-        for (range, _) in said_in(piece, cues).into_iter().rev() {
+        for (range, _) in cues.said_in(piece).into_iter().rev() {
             let phrase = &phrases[rng.random_range(0..phrases.len())];
             let written = like_case(phrase, &piece[range.clone()]);
             changed |= piece[range.clone()] != written;
@@ -91,16 +130,6 @@ fn swap(draft: &mut Draft, pointer: &str, cues: &Cues, rng: &mut ChaCha8Rng) -> 
     changed
 }
 
-/// The places of a text that say a value, from left to right, with the value's index.
-fn said_in(text: &str, cues: &Cues) -> Vec<(Range<usize>, usize)> {
-    let each = cues.iter().enumerate();
-    let (phrases, values): (Vec<&str>, Vec<usize>) = each
-        .flat_map(|(value, (_, phrases))| phrases.iter().map(move |p| (p.as_str(), value)))
-        .unzip();
-    let found = places(text, &phrases).into_iter();
-    found.map(|(range, n)| (range, values[n])).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -109,7 +138,7 @@ mod tests {
     use serde_json::json;
     use std::collections::{BTreeMap, BTreeSet};
 
-    fn slots() -> Vec<(String, Slot)> {
+    fn fields() -> Vec<Cues> {
         let cue = |value: &str, phrases: &[&str]| {
             let phrases = phrases.iter().map(|p| p.to_string()).collect();
             (value.to_owned(), phrases)
@@ -119,7 +148,7 @@ mod tests {
             cue("low", &["this can wait", "can wait"]),
             cue("normal", &["please look into it"]),
         ];
-        vec![("/priority".to_owned(), Slot::Cues(cues))]
+        Cues::of(&[("/priority".to_owned(), Slot::Cues(cues))])
     }
 
     fn draft(text: &str, priority: &str) -> Draft {
@@ -140,7 +169,7 @@ mod tests {
         let mut counts: BTreeMap<String, usize> = BTreeMap::new();
         for _ in 0..600 {
             let mut made = draft("The Fan is late. This can wait.", "low");
-            swap_cues(&mut made, &slots(), 1.0, &mut rng);
+            swap_cues(&mut made, &fields(), 1.0, &mut rng);
             let text = made.question.join();
             let value = made.answer["priority"].as_str().unwrap().to_owned();
             let said = match value.as_str() {
@@ -168,7 +197,7 @@ mod tests {
             ("thus this can waiting", "low"),
         ] {
             let mut made = draft(text, value);
-            assert!(!swap_cues(&mut made, &slots(), 1.0, &mut rng));
+            assert!(!swap_cues(&mut made, &fields(), 1.0, &mut rng));
             assert_eq!(made.question.join(), text);
             assert_eq!(made.answer["priority"], value);
         }

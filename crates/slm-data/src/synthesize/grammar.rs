@@ -4,28 +4,29 @@
 //! sentences with other values, other wording and other noise.
 
 use super::answer::AnswerChecker;
-use super::cues::swap_cues;
+use super::cues::{Cues, swap_cues};
 use super::draft::Draft;
 use super::noise::{change_case, change_punctuation, mistype};
 use super::parts::vary_parts;
 use super::passages::{carry, distract, reorder};
+use super::phrases::Phrases;
+use super::rounds::{Attempted, Made, Number, UNUSABLE_SEED};
 use super::seed::SeedLeaf;
 use super::slots::{FieldPools, Template, plain};
 use super::surface::occurrences;
+use super::taking::Taking;
 use super::text::Text;
 use super::values::RowDraw;
 use super::wording::{frame, greet, swap_contraction, swap_paraphrases, thank};
-use super::{Offer, Reply, Request, Shortfall, Take, Teacher};
+use super::{Request, Shortfall, Take, Teacher};
 use crate::error::{DataError, Result};
 use crate::hash::fnv1a;
-use crate::ledger::Entry;
 use crate::sample::Sample;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 use slm_taxonomy::{Output, Slot, SlotKind};
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 
 /// How often each operation is tried, from 0 to 1.
 #[derive(Debug, Clone, PartialEq)]
@@ -81,13 +82,6 @@ pub struct GrammarTeacher {
 
 /// Draws of a value before a slot is left as it is.
 const DRAWS_PER_SLOT: usize = 6;
-/// Attempts in a row without a new one after which a seed counts as exhausted.
-const FRUITLESS_ATTEMPTS: usize = 60;
-/// Rows in a row that were made and not taken after which a seed counts as exhausted.
-const REFUSED_OFFERS: usize = 200;
-
-const UNUSABLE_SEED: &str = "the seed is unusable";
-const DUPLICATE: &str = "the same row was made before";
 
 impl Teacher for GrammarTeacher {
     fn name(&self) -> &str {
@@ -100,114 +94,13 @@ impl Teacher for GrammarTeacher {
         request: &Request,
         take: &mut Take<'_>,
     ) -> Result<Option<Shortfall>> {
-        let mut made = Made::new(take);
-        let workshop = Workshop::open(self, leaf, request, &mut made)?;
-        let mut benches: Vec<Bench> = (0..workshop.templates.len())
-            .map(|_| Bench::default())
-            .collect();
-        while made.is_wanted(request) && benches.iter().any(Bench::is_open) {
-            for (n, bench) in benches.iter_mut().enumerate() {
-                if made.is_wanted(request) && bench.is_open() {
-                    workshop.attempt(n, bench, &mut made)?;
-                }
-            }
+        let mut made = Made::new(Taking::new(take, request.rows));
+        let (workshop, unusable) = Workshop::open(self, leaf, request)?;
+        for (sample, fault) in unusable {
+            made.drop(&sample, UNUSABLE_SEED, Some(fault))?;
         }
-        Ok(shortfall(leaf, request.rows, &made))
-    }
-}
-
-/// What was made so far, without the rows themselves.
-struct Made<'a, 'b> {
-    take: &'a mut Take<'b>,
-    taken: usize,
-    is_enough: bool,
-    /// SHA-256 of the prompts, the first half: enough to tell any number of them apart.
-    prompts: HashSet<[u8; 16]>,
-    dropped: BTreeMap<&'static str, usize>,
-}
-
-impl<'a, 'b> Made<'a, 'b> {
-    fn new(take: &'a mut Take<'b>) -> Self {
-        Self {
-            take,
-            taken: 0,
-            is_enough: false,
-            prompts: HashSet::new(),
-            dropped: BTreeMap::new(),
-        }
-    }
-
-    fn is_wanted(&self, request: &Request) -> bool {
-        self.taken < request.rows && !self.is_enough
-    }
-
-    fn is_new(&mut self, prompt: &str) -> bool {
-        let digest = Sha256::digest(prompt);
-        let mut half = [0; 16];
-        half.copy_from_slice(&digest[..16]);
-        self.prompts.insert(half)
-    }
-
-    fn drop(
-        &mut self,
-        sample: &Sample,
-        reason: &'static str,
-        detail: Option<String>,
-    ) -> Result<()> {
-        *self.dropped.entry(reason).or_default() += 1;
-        let entry = Entry::dropped(sample, reason, detail);
-        (self.take)(Offer::Dropped(entry)).map(|_| ())
-    }
-
-    /// Whether the row was taken.
-    fn offer(&mut self, sample: Sample) -> Result<bool> {
-        let reply = (self.take)(Offer::Row(sample))?;
-        self.taken += usize::from(reply == Reply::Taken);
-        self.is_enough |= reply == Reply::Enough;
-        Ok(reply == Reply::Taken)
-    }
-}
-
-fn shortfall(leaf: &SeedLeaf, wanted: usize, made: &Made<'_, '_>) -> Option<Shortfall> {
-    let got = made.taken;
-    if got >= wanted {
-        return None;
-    }
-    let dropped: Vec<String> = made
-        .dropped
-        .iter()
-        .map(|(reason, count)| format!("{count} dropped since {reason}"))
-        .collect();
-    let reason = format!(
-        "the {} seeds allow no more variants ({}); add seed examples, or `slots` and `paraphrases` to `slm.yaml`",
-        leaf.seeds.len(),
-        if dropped.is_empty() {
-            "none dropped".to_owned()
-        } else {
-            dropped.join(", ")
-        },
-    );
-    Some(Shortfall {
-        leaf: leaf.name.clone(),
-        split: String::new(),
-        wanted,
-        got,
-        reason,
-    })
-}
-
-/// The progress of one template.
-#[derive(Default)]
-struct Bench {
-    attempts: u64,
-    rows: usize,
-    fruitless: usize,
-    refused: usize,
-}
-
-impl Bench {
-    fn is_open(&self) -> bool {
-        self.fruitless < FRUITLESS_ATTEMPTS && self.refused < REFUSED_OFFERS
+        made.by_rounds(workshop.templates.len(), |number| workshop.attempt(number))?;
+        Ok(made.shortfall(leaf))
     }
 }
 
@@ -219,18 +112,23 @@ struct Workshop<'a> {
     checker: AnswerChecker,
     templates: Vec<Template>,
     pools: FieldPools,
+    paraphrases: Vec<Phrases>,
+    cues: Vec<Cues>,
 }
 
+/// A seed that no row can be made from: a row that stands for it, and why.
+type Unusable = Vec<(Sample, String)>;
+
 impl<'a> Workshop<'a> {
+    /// The leaf's templates, and the seeds that give none.
     fn open(
         teacher: &'a GrammarTeacher,
         leaf: &'a SeedLeaf,
         request: &'a Request,
-        made: &mut Made<'_, '_>,
-    ) -> Result<Self> {
+    ) -> Result<(Self, Unusable)> {
         let checker = AnswerChecker::new(&leaf.name, &leaf.output)?;
         let mut templates = Vec::new();
-        let mut faults = Vec::new();
+        let mut unusable = Unusable::new();
         for seed in &leaf.seeds {
             for pair in 0..seed.pairs.len() {
                 match Template::new(leaf, &checker, seed, pair) {
@@ -240,18 +138,21 @@ impl<'a> Workshop<'a> {
                         let row = Sample::pair(id, "", "")
                             .with("leaf", leaf.name.clone())
                             .with("seed", seed.index);
-                        made.drop(&row, UNUSABLE_SEED, Some(fault.clone()))?;
-                        faults.push(format!("seed {}: {fault}", seed.index));
+                        unusable.push((row, fault));
                     }
                 }
             }
         }
         if templates.is_empty() {
+            let first = unusable.first().map(|(row, fault)| {
+                let seed = row.seed().unwrap_or_default();
+                format!("seed {seed}: {fault}")
+            });
             return Err(DataError::settings(
                 format!(
                     "no seed of leaf `{}` can be used: {}",
                     leaf.name,
-                    faults.first().map_or("it has none", String::as_str)
+                    first.as_deref().unwrap_or("it has none")
                 ),
                 "mend the seed's answer or `output` in the leaf's `slm.yaml`",
             ));
@@ -261,45 +162,36 @@ impl<'a> Workshop<'a> {
         if matches!(leaf.output, Output::Json { .. } | Output::Calls { .. }) {
             templates.iter().for_each(|t| t.add_to_pools(&mut pools));
         }
-        Ok(Self {
+        let phrases = |group: &Vec<String>| Phrases::new(group.iter().map(String::as_str));
+        let workshop = Self {
             teacher,
             leaf,
             request,
             checker,
             templates,
             pools,
-        })
+            paraphrases: leaf.paraphrases.iter().map(phrases).collect(),
+            cues: Cues::of(&leaf.slots),
+        };
+        Ok((workshop, unusable))
     }
 
-    /// Tries to make one row more from a template.
-    fn attempt(&self, template: usize, bench: &mut Bench, made: &mut Made<'_, '_>) -> Result<()> {
+    /// Makes a row from a template, and looks for faults in it. The same number makes the same
+    /// row.
+    fn attempt(&self, Number { template, attempt }: Number) -> Attempted {
         let own = &self.templates[template];
-        let row_seed = self.row_seed(own, bench.attempts);
+        let row_seed = self.row_seed(own, attempt);
         let mut rng = ChaCha8Rng::seed_from_u64(row_seed);
         // The first row of each seed is the seed itself.
-        let draft = if bench.attempts == 0 {
-            Draft::from(own)
-        } else {
-            self.vary(own, &mut rng)
+        let draft = match attempt {
+            0 => Draft::from(own),
+            _ => self.vary(own, &mut rng),
         };
-        bench.attempts += 1;
-        let sample = self.sample(own, &draft, bench.rows, row_seed);
-        let fault = self.fault(own, &draft);
-        if let Some((reason, detail)) = fault {
-            bench.fruitless += 1;
-            return made.drop(&sample, reason, Some(detail));
+        Attempted {
+            template,
+            fault: self.fault(own, &draft),
+            sample: self.sample(own, &draft, row_seed),
         }
-        if !made.is_new(sample.question().unwrap_or_default()) {
-            bench.fruitless += 1;
-            return made.drop(&sample, DUPLICATE, None);
-        }
-        bench.rows += 1;
-        bench.fruitless = 0;
-        bench.refused = match made.offer(sample)? {
-            true => 0,
-            false => bench.refused + 1,
-        };
-        Ok(())
     }
 
     /// 53 bits, so that the number survives every JSON reader.
@@ -323,16 +215,12 @@ impl<'a> Workshop<'a> {
             vary_parts(&mut draft, parts, others, fits, rates, rng);
         }
         self.move_sentences(own, &mut draft, rng);
-        let said = swap_cues(&mut draft, &self.leaf.slots, rates.cue, rng);
+        let said = swap_cues(&mut draft, &self.cues, rates.cue, rng);
         draft.note("cue", said);
-        let mut changed = swap_paraphrases(
-            &mut draft.question,
-            &self.leaf.paraphrases,
-            rates.paraphrase,
-            rng,
-        );
+        let groups = &self.paraphrases;
+        let mut changed = swap_paraphrases(&mut draft.question, groups, rates.paraphrase, rng);
         if let Some(context) = &mut draft.context {
-            changed |= swap_paraphrases(context, &self.leaf.paraphrases, rates.paraphrase, rng);
+            changed |= swap_paraphrases(context, groups, rates.paraphrase, rng);
         }
         draft.note("paraphrase", changed);
         self.reword(own, &mut draft, rng);
@@ -359,10 +247,9 @@ impl<'a> Workshop<'a> {
         } else {
             own.substitute(&new)
         };
-        let Some(made) = made else {
+        let Some(mut draft) = made else {
             return Draft::from(own);
         };
-        let mut draft = Draft::from(&made);
         draft.note("substitution", true);
         draft.substitutions = new
             .iter()
@@ -457,7 +344,8 @@ impl<'a> Workshop<'a> {
         None
     }
 
-    fn sample(&self, own: &Template, draft: &Draft, row: usize, row_seed: u64) -> Sample {
+    /// The row; its id lacks the number.
+    fn sample(&self, own: &Template, draft: &Draft, row_seed: u64) -> Sample {
         let context = draft.context.as_ref().map(Text::join);
         let (prompt, instruction_bytes) =
             self.leaf.prompt(context.as_deref(), &draft.question.join());
@@ -466,7 +354,7 @@ impl<'a> Workshop<'a> {
         } else {
             String::new()
         };
-        let id = format!("{}-s{:03}{pair}-{row:05}", self.leaf.name, own.seed);
+        let id = format!("{}-s{:03}{pair}-", self.leaf.name, own.seed);
         let mut sample = Sample::pair(id, prompt, self.checker.write(&draft.answer))
             .with("leaf", self.leaf.name.clone())
             .with("seed", own.seed)

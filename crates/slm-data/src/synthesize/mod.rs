@@ -3,6 +3,7 @@
 //! Knows leaves and teachers. Does not know the network: a teacher that asks a
 //! server is an adapter of the caller.
 
+mod ahead;
 pub(crate) mod answer;
 mod calendar;
 mod cues;
@@ -14,10 +15,13 @@ pub(crate) mod noise;
 mod parts;
 mod passages;
 mod per_split;
+mod phrases;
+mod rounds;
 mod seed;
 mod sieve;
 mod slots;
 mod surface;
+pub(crate) mod taking;
 #[cfg(test)]
 mod tests;
 pub(crate) mod text;
@@ -39,7 +43,7 @@ use crate::sample::Sample;
 use std::fmt;
 
 /// Makes new rows for a leaf from its seed examples.
-pub trait Teacher {
+pub trait Teacher: Sync {
     /// The name that every row carries in its metadata.
     fn name(&self) -> &str;
 
@@ -56,6 +60,15 @@ pub trait Teacher {
         request: &Request,
         take: &mut Take<'_>,
     ) -> Result<Option<Shortfall>>;
+
+    /// How many requests may be worked on before those before them are done; for teachers that
+    /// wait for others.
+    fn ahead(&self) -> usize {
+        0
+    }
+
+    /// Nothing more is wanted: requests under way may end.
+    fn stop(&self) {}
 
     /// All that is offered, taken and in memory.
     ///

@@ -367,6 +367,7 @@ mod tests {
             slots: vec![],
             answer_words: BTreeSet::new(),
             skeleton: serde_json::Value::Null,
+            texts: vec![],
         };
         let mut rng = ChaCha8Rng::seed_from_u64(2);
         for _ in 0..10 {

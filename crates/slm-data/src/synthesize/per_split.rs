@@ -3,6 +3,7 @@
 //!
 //! Does not know how a teacher makes rows.
 
+use super::ahead::{Offers, in_turn};
 use super::sieve::{Filters, Sieve};
 use super::{Offer, PoolSide, Reply, Request, SeedLeaf, Shortfall, Teacher};
 use crate::error::{DataError, Result};
@@ -40,6 +41,11 @@ pub trait Sink {
 }
 
 impl SynthesisSettings {
+    /// Rows of all leaves together.
+    pub fn all_rows(&self, leaves: &[SeedLeaf]) -> usize {
+        leaves.iter().map(|leaf| self.rows(leaf)).sum()
+    }
+
     fn rows(&self, leaf: &SeedLeaf) -> usize {
         *self.rows_of.get(&leaf.name).unwrap_or(&self.rows_per_leaf)
     }
@@ -140,49 +146,68 @@ pub fn synthesize_into(
         .iter()
         .any(|leaf| parts.iter().any(|part| held_out(leaf, *part) > 0));
     let mut sieve = Sieve::new(&settings.filters, holds_out, sink);
-    let mut summary = Summary::default();
-    for leaf in leaves {
-        let assignment = assign_seeds(leaf, settings);
-        let request = Request {
-            rows: settings.rows(leaf)
-                - parts.map(|part| held_out(leaf, part)).iter().sum::<usize>(),
-            seed: settings.split.seed,
-            side: PoolSide::Training,
+    let assignments: Vec<SeedAssignment> = leaves
+        .iter()
+        .map(|leaf| assign_seeds(leaf, settings))
+        .collect();
+    let mut shortfalls = Vec::new();
+    let mut jobs = Vec::new();
+    let mut requests = Vec::new();
+    let of_leaves = || leaves.iter().zip(&assignments);
+    let training = of_leaves().map(|of| (of, Part::Train));
+    let held_outs = of_leaves().flat_map(|of| parts.map(|part| (of, part)));
+    for ((leaf, seeds), part) in training.chain(held_outs) {
+        let held: usize = parts.iter().map(|part| held_out(leaf, *part)).sum();
+        let (seeds, rows, side) = match part {
+            Part::Train => (&seeds.train, settings.rows(leaf) - held, PoolSide::Training),
+            Part::Validation => (&seeds.validation, held_out(leaf, part), PoolSide::HeldOut),
+            Part::Test => (&seeds.test, held_out(leaf, part), PoolSide::HeldOut),
         };
-        let mut refused = 0;
-        let shortfall = teacher.offer(
-            &leaf.with_seeds(&assignment.train),
-            &request,
-            &mut |offer| match offer {
-                Offer::Dropped(entry) => sieve.dropped(entry).map(|()| Reply::Taken),
-                Offer::Row(sample) => Ok(match sieve.train(sample)? {
-                    true => Reply::Taken,
-                    false => {
-                        refused += 1;
-                        Reply::Refused
-                    }
-                }),
-            },
-        )?;
-        summary.shortfalls.extend(shortfall.map(|s| Shortfall {
-            split: Part::Train.name().into(),
-            reason: filtered(s.reason, refused),
-            ..s
-        }));
-        summary.assignments.push(assignment);
-    }
-    for (n, leaf) in leaves.iter().enumerate() {
-        for part in parts {
-            let wanted = held_out(leaf, part);
-            let seeds = match part {
-                Part::Validation => &summary.assignments[n].validation,
-                _ => &summary.assignments[n].test,
-            };
-            let shortfall = hold_out(teacher, leaf, seeds, part, wanted, settings, &mut sieve)?;
-            summary.shortfalls.extend(shortfall);
+        if part != Part::Train && (rows == 0 || seeds.is_empty()) {
+            shortfalls.extend((rows > 0).then(|| no_seed(leaf, part, rows)));
+            continue;
         }
+        let request = Request {
+            rows,
+            seed: settings.split.seed,
+            side,
+        };
+        jobs.push((leaf, part));
+        requests.push((leaf.with_seeds(seeds), request));
     }
-    Ok(summary)
+    in_turn(teacher, &requests, |n, offers| {
+        let (leaf, part) = jobs[n];
+        let shortfall = match part {
+            Part::Train => train(offers, &mut sieve)?,
+            _ => hold_out(offers, leaf, part, requests[n].1.rows, &mut sieve)?,
+        };
+        shortfalls.extend(shortfall);
+        Ok(())
+    })?;
+    Ok(Summary {
+        shortfalls,
+        assignments,
+    })
+}
+
+/// Takes the training rows of one leaf.
+fn train(offers: &mut Offers<'_>, sieve: &mut Sieve<'_>) -> Result<Option<Shortfall>> {
+    let mut refused = 0;
+    let shortfall = offers(&mut |offer| match offer {
+        Offer::Dropped(entry) => sieve.dropped(entry).map(|()| Reply::Taken),
+        Offer::Row(sample) => Ok(match sieve.train(sample)? {
+            true => Reply::Taken,
+            false => {
+                refused += 1;
+                Reply::Refused
+            }
+        }),
+    })?;
+    Ok(shortfall.map(|s| Shortfall {
+        split: Part::Train.name().into(),
+        reason: filtered(s.reason, refused),
+        ..s
+    }))
 }
 
 /// Says how many rows the filters dropped, where there are some.
@@ -238,24 +263,14 @@ fn assign_seeds(leaf: &SeedLeaf, settings: &SynthesisSettings) -> SeedAssignment
     }
 }
 
-/// Makes the validation or test rows of one leaf.
+/// Takes the validation or test rows of one leaf.
 fn hold_out(
-    teacher: &dyn Teacher,
+    offers: &mut Offers<'_>,
     leaf: &SeedLeaf,
-    seeds: &[usize],
     part: Part,
     wanted: usize,
-    settings: &SynthesisSettings,
     sieve: &mut Sieve<'_>,
 ) -> Result<Option<Shortfall>> {
-    if wanted == 0 || seeds.is_empty() {
-        return Ok((wanted > 0).then(|| no_seed(leaf, part, wanted)));
-    }
-    let request = Request {
-        rows: wanted,
-        seed: settings.split.seed,
-        side: PoolSide::HeldOut,
-    };
     let (mut offered, mut kept) = (0, 0);
     let mut seen = HashSet::new();
     let mut take = |offer: Offer| {
@@ -273,7 +288,7 @@ fn hold_out(
             false => Reply::Refused,
         })
     };
-    let shortfall = teacher.offer(&leaf.with_seeds(seeds), &request, &mut take)?;
+    let shortfall = offers(&mut take)?;
     let dropped = offered - kept;
     Ok((kept < wanted).then(|| too_few(leaf, part, wanted, kept, dropped, shortfall)))
 }

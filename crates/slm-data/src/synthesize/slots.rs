@@ -4,6 +4,7 @@
 //! Does not know wording, nor which values must stay (see `freeze`).
 
 use super::answer::{AnswerChecker, call_argument, field_of, scalars};
+use super::draft::Draft;
 use super::freeze::{CLOSED, freeze};
 use super::seed::{Pair, Seed, SeedLeaf};
 use super::surface::{Form, Occurrence, occurrences, render, residue};
@@ -47,6 +48,8 @@ pub(crate) struct Template {
     pub answer_words: BTreeSet<String>,
     /// The answer with every value that the text shows replaced by a mark.
     pub skeleton: Value,
+    /// Question, context and answer as texts, where a new value must not stand already.
+    pub texts: Vec<String>,
 }
 
 /// Values by field, as the leaf's seeds show them in their texts.
@@ -84,6 +87,8 @@ impl Template {
         freeze(&mut slots, &shown, texts, &answer);
         shown.forget_closed(&slots);
         let skeleton = skeleton(&answer, &slots, &shown);
+        let written = Some(answer.to_string());
+        let texts_shown = [Some(question.clone()), seed.context.clone(), written];
         for (n, slot) in slots.iter_mut().enumerate() {
             slot.forms = shown.of(n).map(|o| o.form).collect();
         }
@@ -99,6 +104,7 @@ impl Template {
             answer,
             slots,
             skeleton,
+            texts: texts_shown.into_iter().flatten().collect(),
         })
     }
 
@@ -142,20 +148,14 @@ impl Template {
     /// Whether the seed's texts or answer show this value already.
     fn shows(&self, value: &Value) -> bool {
         let plain = plain(value);
-        let texts = [
-            Some(self.question.join()),
-            self.context.as_ref().map(Text::join),
-            Some(self.answer.to_string()),
-        ];
-        texts
+        self.texts
             .iter()
-            .flatten()
             .any(|text| !residue(text, &plain).is_empty() || !occurrences(text, value).is_empty())
     }
 
-    /// Puts new values (slot, value) into question, context and answer. `None`
+    /// A draft with new values (slot, value) in question, context and answer. `None`
     /// when two of them would show inside each other.
-    pub fn substitute(&self, new: &[(usize, Value)]) -> Option<Template> {
+    pub fn substitute(&self, new: &[(usize, Value)]) -> Option<Draft> {
         let plain: Vec<String> = new
             .iter()
             .map(|(_, v)| self::plain(v).to_lowercase())
@@ -167,12 +167,12 @@ impl Template {
         }) {
             return None;
         }
-        let mut made = self.clone();
+        let mut made = Draft::from(self);
         for (index, value) in new {
-            let old = std::mem::replace(&mut made.slots[*index].old, value.clone());
-            replace_pieces(&mut made.question, *index, &old, value)?;
+            let old = &self.slots[*index].old;
+            replace_pieces(&mut made.question, *index, old, value)?;
             if let Some(context) = &mut made.context {
-                replace_pieces(context, *index, &old, value)?;
+                replace_pieces(context, *index, old, value)?;
             }
             replace_in_answer(&mut made.answer, &self.slots[*index], value);
         }

@@ -3,9 +3,11 @@
 //!
 //! Does not touch slots and does not know typing errors.
 
+use super::phrases::{LetterPairs, Phrases};
 use super::text::{Text, find_caseless, on_word_borders};
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
+use std::sync::LazyLock;
 
 /// Pairs that mean the same everywhere.
 const CONTRACTIONS: [(&str, &str); 20] = [
@@ -97,51 +99,40 @@ const GROUNDED_FRAMES: [&str; 8] = [
 /// probability `rate`. True when something changed.
 pub(crate) fn swap_paraphrases(
     text: &mut Text,
-    groups: &[Vec<String>],
+    groups: &[Phrases],
     rate: f64,
     rng: &mut ChaCha8Rng,
 ) -> bool {
     let mut changed = false;
     for piece in text.free_mut() {
+        let mut pairs = LetterPairs::of_text(piece);
         for group in groups.iter().filter(|g| g.len() > 1) {
-            changed |= swap_group(piece, group, rate, rng);
+            if swap_group(piece, &pairs, group, rate, rng) {
+                changed = true;
+                pairs = LetterPairs::of_text(piece);
+            }
         }
     }
     changed
 }
 
-fn swap_group(piece: &mut String, group: &[String], rate: f64, rng: &mut ChaCha8Rng) -> bool {
-    let phrases: Vec<&str> = group.iter().map(String::as_str).collect();
+fn swap_group(
+    piece: &mut String,
+    pairs: &LetterPairs,
+    group: &Phrases,
+    rate: f64,
+    rng: &mut ChaCha8Rng,
+) -> bool {
     let mut changed = false;
-    for (range, n) in places(piece, &phrases).into_iter().rev() {
+    for (range, n) in group.places(piece, pairs).into_iter().rev() {
         let other = (n + rng.random_range(1..group.len())) % group.len();
-        if rng.random_bool(rate) && group[other] != group[n] {
-            let written = like_case(&group[other], &piece[range.clone()]);
+        if rng.random_bool(rate) && group.get(other) != group.get(n) {
+            let written = like_case(group.get(other), &piece[range.clone()]);
             piece.replace_range(range, &written);
             changed = true;
         }
     }
     changed
-}
-
-/// The places where any of `phrases` stands in a text, from left to right, with its index. Of
-/// phrases that overlap the longest counts.
-pub(crate) fn places(text: &str, phrases: &[&str]) -> Vec<(std::ops::Range<usize>, usize)> {
-    let mut found: Vec<(std::ops::Range<usize>, usize)> = Vec::new();
-    let mut by_length: Vec<usize> = (0..phrases.len()).collect();
-    by_length.sort_by_key(|&n| std::cmp::Reverse(phrases[n].len()));
-    for n in by_length {
-        for range in find_caseless(text, phrases[n]) {
-            let free = found
-                .iter()
-                .all(|(other, _)| range.end <= other.start || other.end <= range.start);
-            if free && on_word_borders(text, &range) {
-                found.push((range, n));
-            }
-        }
-    }
-    found.sort_by_key(|(range, _)| range.start);
-    found
 }
 
 /// `text` beginning with a capital where `model` does.
@@ -154,17 +145,29 @@ pub(crate) fn like_case(text: &str, model: &str) -> String {
     }
 }
 
+/// What is replaced by what, in both directions, with the letter pairs of the former.
+static SWAPS: LazyLock<Vec<[(&str, &str, LetterPairs); 2]>> = LazyLock::new(|| {
+    let swap = |from, to| (from, to, LetterPairs::of_phrase(from));
+    let both = |(long, short)| [swap(long, short), swap(short, long)];
+    CONTRACTIONS.map(both).into()
+});
+
 /// Contracts or expands up to one pair.
 pub(crate) fn swap_contraction(text: &mut Text, rng: &mut ChaCha8Rng) -> bool {
-    let start = rng.random_range(0..CONTRACTIONS.len());
-    for n in 0..CONTRACTIONS.len() {
-        let (long, short) = CONTRACTIONS[(start + n) % CONTRACTIONS.len()];
-        for (from, to) in [(long, short), (short, long)] {
-            for piece in text.free_mut() {
-                let place = find_caseless(piece, from)
-                    .into_iter()
-                    .find(|r| on_word_borders(piece, r));
-                if let Some(range) = place {
+    let start = rng.random_range(0..SWAPS.len());
+    let mut pieces: Vec<(&mut String, LetterPairs)> = text
+        .free_mut()
+        .map(|piece| {
+            let pairs = LetterPairs::of_text(piece);
+            (piece, pairs)
+        })
+        .collect();
+    for n in 0..SWAPS.len() {
+        for (from, to, needed) in &SWAPS[(start + n) % SWAPS.len()] {
+            for (piece, pairs) in &mut pieces {
+                let place = pairs.may_hold(needed).then(|| find_caseless(piece, from));
+                let mut places = place.into_iter().flatten();
+                if let Some(range) = places.find(|r| on_word_borders(piece, r)) {
                     let written = like_case(to, &piece[range.clone()]);
                     piece.replace_range(range, &written);
                     return true;
@@ -238,7 +241,7 @@ mod tests {
 
     #[test]
     fn paraphrases_keep_capitals_words_and_slots() {
-        let groups = vec![vec!["please".to_owned(), "kindly".to_owned()]];
+        let groups = vec![Phrases::new(["please", "kindly"])];
         let mut text = Text::cut("Please do; pleased, please.", &[(20..26, 0)]);
         assert!(swap_paraphrases(&mut text, &groups, 1.0, &mut rng()));
         assert_eq!(text.join(), "Kindly do; pleased, please.");
@@ -246,7 +249,7 @@ mod tests {
 
     #[test]
     fn the_longest_paraphrase_wins() {
-        let groups = vec![vec!["order".to_owned(), "work order".to_owned()]];
+        let groups = vec![Phrases::new(["order", "work order"])];
         let mut text = Text::cut("my work order", &[]);
         assert!(swap_paraphrases(&mut text, &groups, 1.0, &mut rng()));
         assert_eq!(text.join(), "my order");

@@ -179,11 +179,14 @@ impl<'n> Fields<'n> {
         child(&self.path, key)
     }
 
-    /// The first key, to point at for a fault of the whole mapping.
+    /// The first key, to point at for a fault of the whole mapping; the alias, where the mapping
+    /// is written elsewhere.
     pub fn head(&self) -> Span {
-        self.entries
-            .first()
-            .map_or(self.span, |entry| entry.key_span)
+        let within = |place| self.span.start <= place && place < self.span.end;
+        let first = self.entries.first().map(|entry| entry.key_span);
+        first
+            .filter(|first| within(first.start))
+            .unwrap_or(self.span)
     }
 }
 

@@ -9,13 +9,24 @@ use crate::source::{Source, Span};
 pub(super) fn refine(mut fault: Fault, source: &Source) -> Fault {
     let line = fault.span.start.line;
     let text = source.line(line);
-    let indent: String = text.chars().take_while(|c| c.is_whitespace()).collect();
+    let indent = indent_of(text);
+    let below = (line + 1..=source.line_count()).find(|n| !source.line(*n).trim().is_empty());
+    let tab_below = below.filter(|n| indent_of(source.line(*n)).contains('\t'));
     if let Some(tab) = indent.chars().position(|c| c == '\t') {
-        if fault.message.contains("tab") || fault.span.start.column <= indent.chars().count() + 1 {
+        if is_about_tab(&fault) || fault.span.start.column <= indent.chars().count() + 1 {
             fault.message = "a tab in the indentation, where YAML allows only spaces".into();
             fault.hint = "replace the tab with spaces".into();
             fault.span = Span::on_line(line, tab + 1, 1);
         }
+    } else if let Some(line) = tab_below.filter(|_| is_about_tab(&fault) && !text.contains('\t')) {
+        // The text that it was to go on with begins on the line that the parser tells.
+        return refine(
+            Fault {
+                span: Span::on_line(line, 1, 1),
+                ..fault
+            },
+            source,
+        );
     } else if fault.message.contains("without its `:`") {
         if let Some(line) = line_above(source, line).filter(|n| is_bare(source.line(*n))) {
             let text = source.line(line).trim_end();
@@ -31,6 +42,14 @@ pub(super) fn refine(mut fault: Fault, source: &Source) -> Fault {
         fault.span = Span::on_line(last, source.line(last).trim_end().chars().count() + 1, 1);
     }
     fault
+}
+
+fn is_about_tab(fault: &Fault) -> bool {
+    fault.message.contains("a tab")
+}
+
+fn indent_of(line: &str) -> String {
+    line.chars().take_while(|c| c.is_whitespace()).collect()
 }
 
 /// Whether only `- ` stands before the column.

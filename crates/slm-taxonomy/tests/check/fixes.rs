@@ -155,9 +155,10 @@ fn said(text: &str) -> Option<Vec<(String, String)>> {
 
 fn comments(text: &str) -> Vec<String> {
     let text = text.replace("\r\n", "\n").replace('\r', "\n");
+    // Only spaces and tabs are white space to YAML: what follows another is text.
     let lines = text
         .lines()
-        .map(str::trim)
+        .map(|line| line.trim_start_matches([' ', '\t']).trim_end())
         .filter(|line| line.starts_with('#'));
     let mut lines: Vec<String> = lines.map(str::to_string).collect();
     lines.sort();

@@ -9,6 +9,7 @@ mod fixture;
 mod formats;
 mod hostile;
 mod own;
+mod places;
 mod rendered;
 mod robust;
 mod sample;

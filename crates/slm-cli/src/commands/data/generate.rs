@@ -15,9 +15,11 @@ use super::say_dataset;
 use crate::commands::Context;
 use crate::documents::Repositories;
 use crate::failure::Failure;
-use crate::recipe::{Split, Synthesize};
+use crate::recipe::{Overlap, Split, Synthesize};
 use crate::stages;
+use crate::stages::dataset::VALIDATION_FILE;
 use crate::stages::flow::FlowRun;
+use crate::stages::import::{TEST_FILE, TRAIN_FILE};
 use crate::teacher::{AnyTeacher, TeacherArguments};
 use crate::terminal::clock;
 use crate::workspace::Kind;
@@ -51,7 +53,60 @@ pub struct Generate {
     #[arg(long)]
     drop_personal_data: bool,
     #[command(flatten)]
+    overlap: OverlapArguments,
+    #[command(flatten)]
     by_flow: ByFlow,
+}
+
+/// Arguments of the gate on rows that give an evaluation away.
+#[derive(Debug, Args)]
+struct OverlapArguments {
+    /// Rows of an evaluation that no training row may give away, beside those held out; may be
+    /// given several times
+    #[arg(long = "eval", value_name = "FILE")]
+    evals: Vec<PathBuf>,
+    /// Words in a row that a training row may not share with an evaluation
+    #[arg(long, value_name = "COUNT", default_value_t = slm_data::split::RUN)]
+    overlap_words: usize,
+    /// The share of an evaluation's rows that may be in training rows
+    #[arg(long, value_name = "SHARE", default_value_t = 0.0)]
+    overlap_at_most: f64,
+    /// Why more than that does not matter; it is told instead of refused
+    #[arg(long, value_name = "REASON")]
+    waive_overlap: Option<String>,
+}
+
+impl OverlapArguments {
+    /// What they say.
+    ///
+    /// # Errors
+    /// It makes no sense.
+    fn settings(&self) -> Result<Overlap> {
+        let settings = Overlap {
+            evals: self.evals.clone(),
+            words: self.overlap_words,
+            at_most: self.overlap_at_most,
+            waived: self.waive_overlap.clone(),
+        };
+        stages::overlap::check_settings(&settings)?;
+        Ok(settings)
+    }
+
+    /// Holds the rows of a dataset against evaluations.
+    fn check(&self, context: &Context, dataset: &Path) -> Result<()> {
+        let rows = stages::overlap::Rows {
+            train: &[dataset.join(TRAIN_FILE)],
+            held_out: &[dataset.join(TEST_FILE), dataset.join(VALIDATION_FILE)],
+            is_made: true,
+        };
+        let settings = self.settings()?;
+        let looked_for = stages::overlap::check(context, &rows, &settings)?;
+        context.terminal.note(format!(
+            "overlap: {looked_for} evaluation rows were looked for in training, by {} words in a row",
+            settings.words
+        ));
+        Ok(())
+    }
 }
 
 /// Arguments of a run by flow.
@@ -92,6 +147,7 @@ pub struct ByFlow {
 impl Generate {
     /// Makes the rows and prints where they are.
     pub fn run(self, context: &Context) -> Result<()> {
+        self.overlap.settings()?;
         if let Some(flow) = self.by_flow.flow.clone() {
             return self.run_flow(context, &flow);
         }
@@ -109,7 +165,24 @@ impl Generate {
             self.seed,
             artefact.clone(),
         )?;
-        say_dataset(context, &artefact)
+        self.say(context, &artefact)
+    }
+
+    /// The judges of a flow that nobody has measured with the teacher that is named. Of one that
+    /// cannot be opened nothing is known.
+    fn unknown_judges(&self, context: &Context, flow: &Flow) -> Result<Vec<String>> {
+        let teacher = AnyTeacher::open(context, &self.by_flow.teacher);
+        let teacher = teacher.unwrap_or(AnyTeacher::Nobody(Nobody));
+        let known = stages::flow::calibrations(context)?;
+        let unknown = known.of(flow, &teacher).into_iter();
+        let unknown = unknown.filter(|(_, found)| found.is_none());
+        Ok(unknown.map(|(block, _)| block.name.clone()).collect())
+    }
+
+    /// Says where the rows are, and whether they give an evaluation away.
+    fn say(&self, context: &Context, artefact: &Path) -> Result<()> {
+        say_dataset(context, artefact)?;
+        self.overlap.check(context, artefact)
     }
 
     fn settings(&self) -> Synthesize {
@@ -159,8 +232,9 @@ impl Generate {
             };
             let teacher = FlowTeacher::new(&flow, &Nobody, facts, settings);
             let seeds: Vec<SeedLeaf> = leaves.iter().map(SeedLeaf::from).collect();
-            let estimate =
+            let mut estimate =
                 slm_data::flow::estimate(&teacher, &seeds, self.rows_per_leaf, &prices, &*count)?;
+            estimate.uncalibrated = self.unknown_judges(context, &flow)?;
             return say_estimate(context, &estimate, by_flow.tokenizer.is_some());
         }
         let teacher = AnyTeacher::open(context, &by_flow.teacher)?;
@@ -182,7 +256,7 @@ impl Generate {
             uncalibrated,
         };
         stages::flow::synthesize(context, run, artefact.clone())?;
-        say_dataset(context, &artefact)
+        self.say(context, &artefact)
     }
 }
 
@@ -231,6 +305,11 @@ fn say_estimate(context: &Context, estimate: &Estimate, counted: bool) -> Result
     text.push_str("assumed: the shares that the flow expects its blocks to let through, and answers half as long as allowed");
     if !counted {
         text.push_str("; four bytes to a token");
+    }
+    for judge in &estimate.uncalibrated {
+        text.push_str(&format!(
+            "\njudge `{judge}` is not calibrated with this teacher: the run asks for `slm data calibrate`, or for `--uncalibrated`"
+        ));
     }
     context.terminal.data(&text)
 }

@@ -6,10 +6,10 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Args;
-use slm_data::{EvalRow, RowReader, Sample};
 
 use crate::commands::Context;
 use crate::failure::Failure;
+use crate::stages::overlap::read_eval;
 
 /// Arguments of `slm data overlap`.
 #[derive(Debug, Args)]
@@ -59,20 +59,5 @@ impl Overlap {
                 .hint("leave those rows out of training, or raise `--at-most` if the overlap is known to be harmless")
                 .into()),
         }
-    }
-}
-
-/// Rows of an evaluation, or of a dataset.
-fn read_eval(path: &std::path::Path) -> Result<Vec<Sample>> {
-    let rows: slm_data::Result<Vec<EvalRow>> = RowReader::open(path)?.collect();
-    let rows: Vec<Sample> = match rows {
-        Ok(rows) => rows.iter().map(EvalRow::to_sample).collect(),
-        Err(_) => slm_data::read_all(path)?,
-    };
-    match rows.is_empty() {
-        true => Err(Failure::new(format!("`{}` has no rows", path.display()))
-            .hint("give the evaluation's data")
-            .into()),
-        false => Ok(rows),
     }
 }

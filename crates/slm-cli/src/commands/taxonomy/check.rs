@@ -9,7 +9,7 @@ use slm_taxonomy::{Document, Options, Report};
 use super::repositories::Git;
 use super::{Paths, show};
 use crate::commands::Context;
-use crate::documents::is_here;
+use crate::documents::here;
 use crate::failure::Failure;
 
 /// Arguments of `slm taxonomy check`.
@@ -61,7 +61,7 @@ impl Rigour {
     /// Says that documents were not looked at, so that no fault there is not taken for none.
     fn note_unread(&self, report: &Report, context: &Context) {
         let is_remote = |document: &Document| match document {
-            Document::Repository { repo, .. } => !is_here(repo),
+            Document::Repository { repo, .. } => here(repo).is_none(),
             Document::Local { .. } => false,
         };
         let documents = report

@@ -11,7 +11,7 @@ use std::time::Duration;
 use slm_taxonomy::git::{self, GitError, LOCAL};
 use slm_taxonomy::{Lookup, Repositories};
 
-use crate::documents::is_here;
+use crate::documents::here;
 
 /// How long a repository elsewhere may take to answer.
 const REMOTE: Duration = Duration::from_secs(120);
@@ -33,8 +33,7 @@ impl Git {
     }
 
     fn look(&self, repo: &str, commit: &str) -> Lookup {
-        if is_here(repo) {
-            let folder = Path::new(repo.strip_prefix("file://").unwrap_or(repo));
+        if let Some(folder) = here(repo) {
             return match git::run(folder, &["rev-parse", "--git-dir"], LOCAL) {
                 // A folder within a repository is none that could be cloned.
                 Ok(place) if matches!(place.trim_ascii(), b"." | b".git") => listed(folder, commit),

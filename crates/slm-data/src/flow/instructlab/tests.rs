@@ -1,9 +1,10 @@
 //! Pipelines in InstructLab's form, written here.
 
+use crate::flow::tests::Played;
 use crate::flow::{Flow, FlowSettings, FlowTeacher, LeafFacts, Step, read_flow};
 use crate::ledger::Fate;
 use crate::synthesize::{Pair, PoolSide, Request, Seed, SeedLeaf, Teacher};
-use crate::teacher::{AskFault, ChatAnswer, ChatRequest, ChatTeacher};
+use crate::teacher::AskFault;
 use slm_taxonomy::Output;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -54,51 +55,27 @@ fn write(folder: &Path, pipeline: &str) -> Result<Flow, String> {
     read_flow(&folder.join("skills.yaml")).map_err(|error| error.to_string())
 }
 
-/// Writes two pairs, and mumbles a score now and then.
-struct Played;
-
-impl ChatTeacher for Played {
-    fn name(&self) -> &str {
-        "played"
+/// Two pairs, or a score that is mumbled now and then.
+fn answers(prompt: &str, seed: u64) -> Result<String, AskFault> {
+    if prompt.starts_with("Rate") {
+        return Ok(match seed % 4 {
+            0 => "[Why] hm [End of why]".to_owned(),
+            1 => "[Why] bad [End of why] [Score] 1 [End of score]".to_owned(),
+            _ => "[Why] good [End of why]\n[Score]\n3\n[End of score]".to_owned(),
+        });
     }
-
-    fn identity(&self) -> String {
-        "played".into()
-    }
-
-    fn concurrency(&self) -> usize {
-        2
-    }
-
-    fn ask(&self, request: &ChatRequest) -> Result<ChatAnswer, AskFault> {
-        let (prompt, seed) = (&request.messages[0].content, request.seed);
-        let text = if prompt.starts_with("Rate") {
-            match seed % 4 {
-                0 => "[Why] hm [End of why]".to_owned(),
-                1 => "[Why] bad [End of why] [Score] 1 [End of score]".to_owned(),
-                _ => "[Why] good [End of why]\n[Score]\n3\n[End of score]".to_owned(),
-            }
-        } else {
-            assert!(prompt.starts_with("You write questions.\nWrite 3 questions - Do it.\n"));
-            assert!(
-                prompt.ends_with("[Q] Why? [A] Because. [END]\n\nBegin."),
-                "{prompt}"
-            );
-            format!(
-                "[Q] What of a{} b{}?\n[A] This. [END]\n[Q] Who is c{} d{}? [A] Her,\nof course. [END]",
-                seed % 997,
-                seed % 991,
-                seed % 983,
-                seed % 977
-            )
-        };
-        Ok(ChatAnswer {
-            text,
-            finish_reason: None,
-            input_tokens: None,
-            output_tokens: None,
-        })
-    }
+    assert!(prompt.starts_with("You write questions.\nWrite 3 questions - Do it.\n"));
+    assert!(
+        prompt.ends_with("[Q] Why? [A] Because. [END]\n\nBegin."),
+        "{prompt}"
+    );
+    Ok(format!(
+        "[Q] What of a{} b{}?\n[A] This. [END]\n[Q] Who is c{} d{}? [A] Her,\nof course. [END]",
+        seed % 997,
+        seed % 991,
+        seed % 983,
+        seed % 977
+    ))
 }
 
 fn leaf() -> SeedLeaf {
@@ -150,7 +127,8 @@ fn a_pipeline_makes_rows_and_its_scores_are_judged() {
         ..LeafFacts::default()
     };
     let facts = BTreeMap::from([("skills/a".to_owned(), facts)]);
-    let teacher = FlowTeacher::new(&flow, &Played, facts, FlowSettings::default());
+    let chat = Played::new(2, answers);
+    let teacher = FlowTeacher::new(&flow, &chat, facts, FlowSettings::default());
     let request = Request {
         rows: 30,
         seed: 1,
@@ -222,7 +200,8 @@ blocks:
         "generation: Rate {{seed_question}}\nstart_tags: ['[Why]']\nend_tags: ['[End of why]']\n";
     std::fs::write(folder.path().join("prompts/fix.yaml"), fix).unwrap();
     let flow = write(folder.path(), pipeline).unwrap();
-    let teacher = FlowTeacher::new(&flow, &Played, BTreeMap::new(), FlowSettings::default());
+    let chat = Played::new(2, answers);
+    let teacher = FlowTeacher::new(&flow, &chat, BTreeMap::new(), FlowSettings::default());
     let request = Request {
         rows: 2,
         seed: 1,
