@@ -9,6 +9,7 @@ mod frontier;
 mod hub;
 mod model;
 mod pipeline;
+mod quantize;
 mod repository;
 mod run;
 mod taxonomy;

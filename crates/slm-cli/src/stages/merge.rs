@@ -30,6 +30,7 @@ pub fn merge(context: &Context, base: &Path, adapter: &Path, artefact: PathBuf) 
     run_stage(&context.terminal, &stage, |folder| {
         let config = ModelConfig::load(base)?;
         let mut merged = Weights::load(base, &config)?;
+        merged.unpack();
         merged.merge(&Adapter::load(adapter, &config)?)?;
         merged.save(folder, &config, Some(base), StoredType::Bf16)?;
         Ok(())
