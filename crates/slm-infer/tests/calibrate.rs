@@ -14,9 +14,19 @@ fn nano() -> PathBuf {
 
 /// Questions such as the model was made for, in tokens, all different.
 fn texts(tokenizer: &Tokenizer, first: usize, count: usize) -> Vec<Vec<u32>> {
-    let names = ["ada", "ben", "cleo", "dana", "emil", "fay", "gus", "hana", "ivo", "jo", "kim"];
-    let things = ["lamp", "printer", "door", "invoice", "meeting", "package", "train"];
-    let verbs = ["broke", "is late", "was moved to friday", "costs 40 euros", "is missing"];
+    let names = [
+        "ada", "ben", "cleo", "dana", "emil", "fay", "gus", "hana", "ivo", "jo", "kim",
+    ];
+    let things = [
+        "lamp", "printer", "door", "invoice", "meeting", "package", "train",
+    ];
+    let verbs = [
+        "broke",
+        "is late",
+        "was moved to friday",
+        "costs 40 euros",
+        "is missing",
+    ];
     let text = |n: usize| {
         let (name, thing, verb) = (names[n % 11], things[n % 7], verbs[n % 5]);
         format!(
@@ -25,7 +35,9 @@ fn texts(tokenizer: &Tokenizer, first: usize, count: usize) -> Vec<Vec<u32>> {
         )
     };
     let numbers = first..first + count;
-    numbers.map(|n| tokenizer.encode(&text(n)).unwrap()).collect()
+    numbers
+        .map(|n| tokenizer.encode(&text(n)).unwrap())
+        .collect()
 }
 
 #[test]

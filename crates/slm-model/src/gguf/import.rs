@@ -244,7 +244,8 @@ mod tests {
         }
         let json = std::fs::read_to_string(dir("back").join("tokenizer.json")).unwrap();
         let json: Value = serde_json::from_str(&json).unwrap();
-        assert_eq!(json["model"]["vocab"], json!({"a": 0, "b": 1, "ab": 2}));
+        let vocab = json!({"a": 0, "b": 1, "ab": 2, "<|end|>": 3, "<|stop|>": 4});
+        assert_eq!(json["model"]["vocab"], vocab);
         assert_eq!(json["added_tokens"][0]["content"], "<|end|>");
     }
 

@@ -275,14 +275,16 @@ pub fn restore(file: &GgufFile) -> Result<Vec<(&'static str, String)>> {
     let mut vocab = serde_json::Map::new();
     let mut added = Vec::new();
     for (id, token) in tokens.iter().enumerate() {
-        match kind(id) {
-            CONTROL | USER_DEFINED => added.push(json!({"id": id, "content": token,
-                "single_word": false, "lstrip": false, "rstrip": false, "normalized": false,
-                "special": kind(id) == CONTROL})),
-            UNUSED => {}
-            _ => {
-                vocab.insert(token.clone(), id.into());
-            }
+        if kind(id) == UNUSED {
+            continue;
+        }
+        // Added tokens too: otherwise they would be numbered behind all others.
+        vocab.insert(token.clone(), id.into());
+        if matches!(kind(id), CONTROL | USER_DEFINED) {
+            added.push(
+                json!({"id": id, "content": token, "single_word": false, "lstrip": false,
+                "rstrip": false, "normalized": false, "special": kind(id) == CONTROL}),
+            );
         }
     }
     let merges: Vec<Value> = merges
