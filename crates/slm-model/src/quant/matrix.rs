@@ -390,18 +390,28 @@ mod tests {
         let values = random(3, 4 * 150);
         for (group, scales) in [(Group::Columns(64), 3), (Group::Channel, 1)] {
             for bits in [Bits::Int8, Bits::Int4] {
+                let mut squares = Vec::new();
                 for method in [Method::Nearest, Method::Search] {
                     let format = Format { bits, group };
                     let matrix =
                         QuantizedMatrix::quantize_as(&values, 4, 150, format, method).unwrap();
                     assert_eq!(matrix.scales().len(), 4 * scales);
-                    let most = if bits == Bits::Int8 { 0.005 } else { 0.1 };
                     let back = matrix.dequantize();
                     let mut part = vec![0.0; 301];
                     matrix.read(37, &mut part);
                     assert_eq!(part, back[37..338]);
-                    assert!(values.iter().zip(&back).all(|(a, b)| (a - b).abs() < most));
+                    let step = if bits == Bits::Int8 {
+                        1.0 / 127.0
+                    } else {
+                        1.0 / 7.5
+                    };
+                    let errors = values.iter().zip(&back).map(|(a, b)| (a - b).abs());
+                    // A search may give up the largest values for the others.
+                    let bound = if method == Method::Search { 2.0 } else { 0.51 };
+                    assert!(errors.clone().all(|error| error < bound * step));
+                    squares.push(errors.map(|error| error * error).sum::<f32>());
                 }
+                assert!(squares[1] <= squares[0], "{squares:?}");
             }
         }
     }
