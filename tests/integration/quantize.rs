@@ -95,8 +95,7 @@ fn gptq_is_nearer_than_rounding_and_a_gate_judges_what_is_lost() {
         "gated",
         "--task",
         "who.yaml",
-        "--max-f1-drop",
-        "-1",
+        "--max-f1-drop=-1",
         "--max-tokens",
         "24",
     ]);
