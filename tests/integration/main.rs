@@ -11,6 +11,7 @@ mod instructlab;
 mod model;
 mod overlap;
 mod pipeline;
+mod quantize;
 mod repository;
 mod run;
 mod server;

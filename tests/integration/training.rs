@@ -60,6 +60,47 @@ fn adapter(place: &Place, run: &str) -> Vec<u8> {
 }
 
 #[test]
+fn an_adapter_learns_on_a_quantized_base_whose_own_weights_cannot() {
+    let place = place();
+    place
+        .slm(&[
+            "quantize",
+            "tiny-llama",
+            "--weights",
+            "int8",
+            "--tables",
+            "--name",
+            "small",
+        ])
+        .succeeds();
+    train(&place, &["model=small", "train.method=lora"]).succeeds();
+    let events = fs::read_to_string(place.at("workspace/runs/tiny/events.jsonl")).unwrap();
+    let events: Vec<Value> = events
+        .lines()
+        .map(|l| serde_json::from_str(l).unwrap())
+        .collect();
+    let losses: Vec<f64> = events
+        .iter()
+        .filter_map(|event| event["loss"].as_f64())
+        .collect();
+    assert!(
+        losses.len() > 2 && losses.last() < losses.first(),
+        "{losses:?}"
+    );
+    // The merged model is one of floats again.
+    let card = place.slm(&["model", "inspect", "tiny", "--format", "json"]);
+    let card: Value = serde_json::from_str(card.succeeds()).unwrap();
+    assert_eq!(card["weights"], "bf16");
+    let refused = train(&place, &["name=whole", "model=small", "train.method=full"]);
+    assert_eq!(refused.code, 1);
+    assert!(
+        refused
+            .stderr
+            .contains("is quantized, and its own weights cannot learn")
+    );
+}
+
+#[test]
 fn every_method_trains_says_what_it_takes_and_leaves_a_model() {
     for overrides in [
         &["train.method=lora", "train.use_rslora=true"][..],

@@ -2,6 +2,7 @@
 //!
 //! Does not know how answers are judged, nor how tokens are made.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
@@ -12,7 +13,8 @@ use slm_eval::subject::SubjectError;
 use slm_eval::{Row, Subject, Task};
 use slm_infer::grammar::field_confidences;
 use slm_infer::{
-    Answer, Engine, EngineSettings, Finish, GrammarError, Grammars, MaskSource, Model, Request,
+    Answer, Ends, Engine, EngineSettings, Finish, GrammarError, Grammars, MaskSource, Model,
+    Request,
 };
 use slm_model::{ChatMessage, Conversation, Tokenizer};
 
@@ -154,13 +156,7 @@ impl LocalModel {
         match answer.map(|answer| (text_of(&self.tokenizer, &answer), answer)) {
             Ok((Ok(text), answer)) => {
                 if let Some(grammars) = &self.grammars {
-                    let tokens = answer
-                        .tokens
-                        .iter()
-                        .map(|token| grammars.bytes(*token).len());
-                    let tokens = tokens.zip(answer.log_probabilities.iter().copied());
-                    let tokens: Vec<(usize, f32)> = tokens.collect();
-                    prediction.field_confidence = field_confidences(&text, &tokens);
+                    prediction.field_confidence = fields(grammars, &text, &answer);
                 }
                 prediction.output = text.into();
                 prediction.latency_ms = Some(answer.latency_ms);
@@ -225,6 +221,14 @@ pub fn confidence(log_probabilities: &[f32]) -> f64 {
     sum.exp().clamp(0.0, 1.0)
 }
 
+/// By JSON pointer, the probability of each value of an answer among what was allowed.
+pub fn fields(grammars: &Grammars, text: &str, answer: &Answer) -> BTreeMap<String, f64> {
+    let tokens = answer.tokens.iter();
+    let lengths = tokens.map(|token| grammars.bytes(*token).len());
+    let tokens = lengths.zip(answer.log_probabilities.iter().copied());
+    field_confidences(text, &tokens.collect::<Vec<(usize, f32)>>())
+}
+
 /// A compiler of constraints for a model.
 ///
 /// # Errors
@@ -245,6 +249,27 @@ pub fn stop_tokens(tokenizer: &Tokenizer, model: &Model) -> Vec<u32> {
     tokens
 }
 
+/// What ends an answer that says one of `stops`; nothing where there are none.
+pub fn ends_at(tokenizer: &Tokenizer, stops: &[String]) -> Option<Ends> {
+    let longest = stops.iter().map(String::len).max()?;
+    let (tokenizer, stops) = (tokenizer.inner().clone(), stops.to_vec());
+    Some(Arc::new(move |tokens: &[u32]| {
+        // A token is at least a byte, and the newest one ends the string.
+        let tail = &tokens[tokens.len().saturating_sub(longest + 4)..];
+        let text = tokenizer.decode(tail, true).unwrap_or_default();
+        stops.iter().any(|stop| text.contains(stop.as_str()))
+    }))
+}
+
+/// A text up to the first of `stops`.
+pub fn cut_at(mut text: String, stops: &[String]) -> String {
+    let found = stops.iter().filter_map(|stop| text.find(stop.as_str()));
+    if let Some(end) = found.min() {
+        text.truncate(end);
+    }
+    text
+}
+
 /// The text of an answer. Of a character that the budget cut through nothing is left.
 ///
 /// # Errors
@@ -262,5 +287,17 @@ pub fn finish_reason(finish: Finish) -> &'static str {
     match finish {
         Finish::Stop => "stop",
         Finish::Length | Finish::DeadEnd => "length",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_ends_before_the_first_stop_string() {
+        let stops = ["###".to_owned(), "\n\n".to_owned()];
+        assert_eq!(cut_at("a\n\nb###c".to_owned(), &stops), "a");
+        assert_eq!(cut_at("abc".to_owned(), &stops), "abc");
     }
 }

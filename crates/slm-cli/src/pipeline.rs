@@ -260,7 +260,8 @@ impl<'a> Pipeline<'a> {
         let model = self.artefact(Kind::Models, "");
         for &width in &quantize.weights {
             let artefact = self.artefact(Kind::Models, &format!("-{}", width.name()));
-            stages::quantize::quantize(self.context, &model, width, quantize.tables, artefact)?;
+            let plan = stages::quantize::Plan::plain(width, quantize.tables);
+            stages::quantize::quantize(self.context, &model, &plan, artefact)?;
         }
         Ok(())
     }

@@ -202,16 +202,8 @@ fn compile_times(
 
 fn mask_times(grammars: &Grammars, stops: &[u32]) -> Result<(), Box<dyn std::error::Error>> {
     let config = LlamaShape {
-        vocab_size: VOCABULARY,
-        hidden_size: 576,
-        intermediate_size: 1536,
-        num_hidden_layers: 30,
-        num_attention_heads: 9,
-        num_key_value_heads: 3,
-        max_position_embeddings: 8192,
-        rope_theta: 100_000.0,
-        rms_norm_eps: 1e-5,
         eos_token_ids: stops.to_vec(),
+        ..LlamaShape::smollm2_135m()
     }
     .config()?;
     let tables = Weights::random(&config, 0);

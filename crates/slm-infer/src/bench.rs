@@ -7,14 +7,14 @@ use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
 use slm_model::ModelConfig;
 use slm_model::quant::{Isa, Threads};
-use slm_model::weights::Weights;
 
+use crate::awake::awake;
 use crate::cache::Cache;
 use crate::engine::{Engine, EngineSettings};
 use crate::error::Result;
-use crate::load::{InMemory, WeightFormat};
+use crate::load::{Drawn, WeightFormat};
 use crate::model::Model;
-use crate::request::Request;
+use crate::request::{Answer, Request};
 
 /// What to measure.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -54,12 +54,7 @@ pub struct BenchReport {
 /// # Errors
 /// When prompt and answer exceed the context, or are empty.
 pub fn bench(config: &ModelConfig, settings: BenchSettings) -> Result<BenchReport> {
-    let tables = Weights::random(config, settings.seed);
-    let mut source = InMemory {
-        tables,
-        format: settings.format,
-    };
-    let model = Model::build(config.clone(), &mut source)?;
+    let model = drawn(config, settings.format, settings.seed)?;
     let mut rng = ChaCha8Rng::seed_from_u64(settings.seed);
     let mut prompt = || -> Vec<u32> {
         (0..settings.prompt)
@@ -77,7 +72,7 @@ pub fn bench(config: &ModelConfig, settings: BenchSettings) -> Result<BenchRepor
         )?;
     }
     // On a thread of the pool, as the engine works.
-    let (prefill, decode) = rayon::scope(|_| steps(&model, &requests[..batch], settings.new));
+    let (prefill, decode) = awake(|| steps(&model, &requests[..batch], settings.new));
     let engine = Engine::with_settings(model, EngineSettings { batch });
     let started = Instant::now();
     let answers = engine.generate(&requests, &mut |_| {});
@@ -95,6 +90,100 @@ pub fn bench(config: &ModelConfig, settings: BenchSettings) -> Result<BenchRepor
         instruction_set: Isa::best().name(),
         threads: rayon::current_num_threads(),
     })
+}
+
+/// Many requests whose prompts begin alike, answered one by one and together.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct SharedSettings {
+    /// How the weights are held.
+    pub format: WeightFormat,
+    /// Requests.
+    pub requests: usize,
+    /// Tokens that all prompts begin with.
+    pub prefix: usize,
+    /// Tokens of each prompt after those.
+    pub own: usize,
+    /// Tokens generated for each.
+    pub new: usize,
+    /// Sequences decoded together.
+    pub batch: usize,
+    /// Seed of weights and prompts.
+    pub seed: u64,
+}
+
+/// What was measured of requests whose prompts begin alike.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct SharedReport {
+    /// Seconds for all of them, each answered alone.
+    pub one_by_one_seconds: f64,
+    /// Seconds for all of them together.
+    pub together_seconds: f64,
+    /// The former divided by the latter.
+    pub ratio: f64,
+    /// Whether both gave the same tokens.
+    pub same_answers: bool,
+    /// Instruction set of the kernels.
+    pub instruction_set: &'static str,
+    /// Threads used.
+    pub threads: usize,
+}
+
+/// Measures how much sharing the beginning of prompts and decoding together saves.
+///
+/// # Errors
+/// When prompt and answer exceed the context, or are empty.
+pub fn bench_shared(config: &ModelConfig, settings: SharedSettings) -> Result<SharedReport> {
+    let model = drawn(config, settings.format, settings.seed)?;
+    let mut rng = ChaCha8Rng::seed_from_u64(settings.seed);
+    let mut draw = |count: usize| -> Vec<u32> {
+        (0..count)
+            .map(|_| rng.random_range(0..config.vocab_size as u32))
+            .collect()
+    };
+    let prefix = draw(settings.prefix);
+    let requests: Vec<Request> = (0..settings.requests)
+        .map(|_| {
+            Request::greedy(
+                [prefix.clone(), draw(settings.own)].concat(),
+                settings.new,
+                vec![],
+            )
+        })
+        .collect();
+    for request in &requests {
+        request.check(
+            config.vocab_size,
+            config.max_position_embeddings.saturating_sub(settings.new),
+        )?;
+    }
+    let alone = Engine::with_settings(model, EngineSettings { batch: 1 });
+    let started = Instant::now();
+    let single: Vec<_> = requests
+        .iter()
+        .flat_map(|request| alone.generate(std::slice::from_ref(request), &mut |_| {}))
+        .collect();
+    let one_by_one = started.elapsed().as_secs_f64();
+    let batch = settings.batch;
+    let engine = Engine::with_settings(alone.into_model(), EngineSettings { batch });
+    let started = Instant::now();
+    let together = engine.generate(&requests, &mut |_| {});
+    let seconds = started.elapsed().as_secs_f64();
+    let tokens = |answers: Vec<Result<Answer>>| -> Vec<Option<Vec<u32>>> {
+        let tokens = answers.into_iter().map(|a| a.ok().map(|a| a.tokens));
+        tokens.collect()
+    };
+    Ok(SharedReport {
+        one_by_one_seconds: one_by_one,
+        together_seconds: seconds,
+        ratio: one_by_one / seconds,
+        same_answers: tokens(single) == tokens(together),
+        instruction_set: Isa::best().name(),
+        threads: rayon::current_num_threads(),
+    })
+}
+
+fn drawn(config: &ModelConfig, format: WeightFormat, seed: u64) -> Result<Model> {
+    Model::build(config.clone(), &mut Drawn::new(format, seed))
 }
 
 /// Seconds of all prefills and of `new` decode steps of all sequences, after one of each unmeasured.
@@ -164,5 +253,16 @@ mod tests {
             )
             .is_err()
         );
+        let shared = SharedSettings {
+            format,
+            requests: 5,
+            prefix: 20,
+            own: 3,
+            new: 4,
+            batch: 4,
+            seed: 1,
+        };
+        let report = bench_shared(&config, shared).unwrap();
+        assert!(report.same_answers && report.ratio > 0.0);
     }
 }

@@ -2,11 +2,11 @@
 //! order, so that a row's result does not depend on its batch. Compiled for each instruction set;
 //! without fused operations, so that all give the same bits.
 
-use pulp::Arch;
 use rayon::prelude::*;
 use slm_model::kernels::exp::tanh;
 use slm_model::kernels::gated::Activation;
 use slm_model::quant::Threads;
+use slm_model::vectorized;
 
 /// Elements below which a pass over rows stays on one thread.
 const WORTH_SPLITTING: usize = 1 << 15;
@@ -21,20 +21,19 @@ const LANES: usize = 16;
 pub fn rms_norm(x: &[f32], weight: &[f32], epsilon: f32, threads: Threads) -> Vec<f32> {
     let mut out = vec![0.0; x.len()];
     let width = weight.len();
-    over_rows(
-        &mut out,
-        width,
-        threads,
-        #[inline(always)]
-        |row, out| {
-            let x = &x[row * width..(row + 1) * width];
-            let scale = 1.0 / (sum_of_squares(x) / width as f32 + epsilon).sqrt();
-            for ((out, x), weight) in out.iter_mut().zip(x).zip(weight) {
-                *out = x * scale * weight;
-            }
-        },
-    );
+    over_rows(&mut out, width, threads, |row, out| {
+        norm_row(&x[row * width..(row + 1) * width], weight, epsilon, out);
+    });
     out
+}
+
+vectorized! {
+    fn norm_row(x: &[f32], weight: &[f32], epsilon: f32, out: &mut [f32]) {
+        let scale = 1.0 / (sum_of_squares(x) / weight.len() as f32 + epsilon).sqrt();
+        for ((out, x), weight) in out.iter_mut().zip(x).zip(weight) {
+            *out = x * scale * weight;
+        }
+    }
 }
 
 /// `act(gate) * up`, where each row holds gate and up after one another.
@@ -42,47 +41,33 @@ pub fn rms_norm(x: &[f32], weight: &[f32], epsilon: f32, threads: Threads) -> Ve
 /// # Shapes
 /// `x` [m, 2 width], result [m, width].
 pub fn gated(x: &[f32], width: usize, activation: Activation, threads: Threads) -> Vec<f32> {
-    match activation {
-        Activation::Silu => gated_by(
-            x,
-            width,
-            threads,
-            #[inline(always)]
-            |gate| gate / (1.0 + exp(-gate)),
-        ),
-        Activation::GeluTanh => gated_by(
-            x,
-            width,
-            threads,
-            #[inline(always)]
-            |gate| {
-                let inner = 0.797_884_6 * (gate + 0.044_715 * gate * gate * gate);
-                0.5 * gate * (1.0 + tanh(inner))
-            },
-        ),
+    let one = match activation {
+        Activation::Silu => silu_row,
+        Activation::GeluTanh => gelu_row,
+    };
+    let mut out = vec![0.0; x.len() / 2];
+    over_rows(&mut out, width, threads, |row, out| {
+        let (gate, up) = x[2 * row * width..2 * (row + 1) * width].split_at(width);
+        one(gate, up, out);
+    });
+    out
+}
+
+vectorized! {
+    fn silu_row(gate: &[f32], up: &[f32], out: &mut [f32]) {
+        for ((out, gate), up) in out.iter_mut().zip(gate).zip(up) {
+            *out = gate / (1.0 + exp(-gate)) * up;
+        }
     }
 }
 
-fn gated_by(
-    x: &[f32],
-    width: usize,
-    threads: Threads,
-    activation: impl Fn(f32) -> f32 + Sync,
-) -> Vec<f32> {
-    let mut out = vec![0.0; x.len() / 2];
-    over_rows(
-        &mut out,
-        width,
-        threads,
-        #[inline(always)]
-        |row, out| {
-            let (gate, up) = x[2 * row * width..2 * (row + 1) * width].split_at(width);
-            for ((out, gate), up) in out.iter_mut().zip(gate).zip(up) {
-                *out = activation(*gate) * up;
-            }
-        },
-    );
-    out
+vectorized! {
+    fn gelu_row(gate: &[f32], up: &[f32], out: &mut [f32]) {
+        for ((out, gate), up) in out.iter_mut().zip(gate).zip(up) {
+            let inner = 0.797_884_6 * (gate + 0.044_715 * gate * gate * gate);
+            *out = 0.5 * gate * (1.0 + tanh(inner)) * up;
+        }
+    }
 }
 
 /// Multiplies `x` by a factor, unless that is one.
@@ -92,13 +77,13 @@ pub fn scale(x: &mut [f32], factor: f32) {
     }
 }
 
-/// Replaces each `x` by `cap tanh(scale x / cap)`.
-pub fn soft_cap(x: &mut [f32], scale: f32, cap: f32) {
-    Arch::new().dispatch(|| {
+vectorized! {
+    /// Replaces each `x` by `cap tanh(scale x / cap)`.
+    pub fn soft_cap(x: &mut [f32], scale: f32, cap: f32) {
         for x in x.iter_mut() {
             *x = cap * tanh(*x * scale / cap);
         }
-    });
+    }
 }
 
 /// Adds `y` to `x`.
@@ -122,32 +107,25 @@ pub fn rotate(row: &mut [f32], head_dim: usize, angles: &[(f32, f32)]) {
     }
 }
 
-/// Softmax of `scale * scores`, in place.
-pub fn softmax(scores: &mut [f32], scale: f32) {
-    Arch::new().dispatch(|| softmax_inline(scores, scale));
-}
-
-#[inline(always)]
-fn softmax_inline(scores: &mut [f32], scale: f32) {
-    let largest = largest(scores);
-    for score in scores.iter_mut() {
-        *score = exp((*score - largest) * scale);
-    }
-    let inverse = 1.0 / sum(scores);
-    for score in scores.iter_mut() {
-        *score *= inverse;
+vectorized! {
+    /// Softmax of `scale * scores`, in place.
+    pub fn softmax(scores: &mut [f32], scale: f32) {
+        let largest = largest(scores);
+        for score in scores.iter_mut() {
+            *score = exp((*score - largest) * scale);
+        }
+        let inverse = 1.0 / sum(scores);
+        for score in scores.iter_mut() {
+            *score *= inverse;
+        }
     }
 }
 
-/// The sum of `e^(x - largest)`.
-pub fn sum_of_exponentials(x: &[f32], largest: f32) -> f32 {
-    Arch::new().dispatch(|| {
-        reduce(
-            x,
-            #[inline(always)]
-            |x| exp(x - largest),
-        )
-    })
+vectorized! {
+    /// The sum of `e^(x - largest)`.
+    pub fn sum_of_exponentials(x: &[f32], largest: f32) -> f32 {
+        reduce(x, #[inline(always)] |x| exp(x - largest))
+    }
 }
 
 /// `e^x`, to within 2 units in the last place, 0 below -87.
@@ -188,12 +166,20 @@ fn largest(x: &[f32]) -> f32 {
 
 #[inline(always)]
 fn sum(x: &[f32]) -> f32 {
-    reduce(x, |x| x)
+    reduce(
+        x,
+        #[inline(always)]
+        |x| x,
+    )
 }
 
 #[inline(always)]
 fn sum_of_squares(x: &[f32]) -> f32 {
-    reduce(x, |x| x * x)
+    reduce(
+        x,
+        #[inline(always)]
+        |x| x * x,
+    )
 }
 
 /// Sums in [`LANES`] partial sums, then those pairwise.
@@ -225,8 +211,6 @@ fn over_rows(
     threads: Threads,
     row: impl Fn(usize, &mut [f32]) + Sync,
 ) {
-    let arch = Arch::new();
-    let row = |i: usize, out: &mut [f32]| arch.dispatch(|| row(i, out));
     if threads == Threads::One || out.len() < WORTH_SPLITTING {
         out.chunks_exact_mut(width)
             .enumerate()

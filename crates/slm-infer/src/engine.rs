@@ -8,6 +8,7 @@ use std::sync::mpsc;
 
 use slm_model::quant::Threads;
 
+use crate::awake::awake;
 use crate::cache::Cache;
 use crate::error::Result;
 use crate::forward::Span;
@@ -57,6 +58,11 @@ impl Engine {
     /// The model.
     pub fn model(&self) -> &Model {
         &self.model
+    }
+
+    /// The model, without the engine.
+    pub fn into_model(self) -> Model {
+        self.model
     }
 
     /// Answers all requests, in their order; `done` hears how many are ready. What a request is
@@ -110,10 +116,14 @@ impl Engine {
             for _ in 0..workers {
                 let sender = sender.clone();
                 scope.spawn(move |_| {
-                    self.work(queue, slots, threads, &mut |number, answer| {
+                    let mut deliver = |number, answer| {
                         // The receiver lives until all senders are gone.
                         let _ = sender.send((number, answer));
-                    });
+                    };
+                    match threads {
+                        Threads::One => self.work(queue, slots, threads, &mut deliver),
+                        Threads::All => awake(|| self.work(queue, slots, threads, &mut deliver)),
+                    }
                 });
             }
             drop(sender);

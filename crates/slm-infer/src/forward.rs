@@ -14,6 +14,20 @@ use crate::model::{Layer, Model};
 /// Most tokens of a prompt that are taken at once, to bound the memory of activations.
 const PREFILL_TOKENS: usize = 512;
 
+/// The places of a block's linear layers, those that read the same inputs together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Site {
+    QueryKeyValue,
+    Output,
+    GateUp,
+    Down,
+}
+
+impl Site {
+    /// All, in the order of a block's layers.
+    pub const ALL: [Self; 4] = [Self::QueryKeyValue, Self::Output, Self::GateUp, Self::Down];
+}
+
 /// New tokens of one sequence, and the cache of those before.
 pub struct Span<'a> {
     /// What the sequence has seen; must have room for the tokens.
@@ -141,24 +155,58 @@ impl Model {
     /// # Shapes
     /// Result [sum of tokens, hidden_size].
     fn hidden(&self, spans: &mut [Span<'_>], threads: Threads) -> Vec<f32> {
-        let width = self.config.hidden_size;
-        let rows: usize = spans.iter().map(|span| span.tokens.len()).sum();
-        let mut x = vec![0.0; rows * width];
-        let tokens = spans.iter().flat_map(|span| span.tokens);
-        for (x, token) in x.chunks_exact_mut(width).zip(tokens) {
-            self.embedding.parts()[0].copy_row(*token as usize, x);
-        }
-        scale(&mut x, self.config.embedding_multiplier as f32);
+        let tokens: Vec<u32> = spans.iter().flat_map(|span| span.tokens).copied().collect();
+        let mut x = self.embed(&tokens);
         let ropes = 0..self.frequencies.len();
         let angles: Vec<Angles> = ropes.map(|rope| self.angles(rope, spans)).collect();
         for (number, layer) in self.layers.iter().enumerate() {
             let angles = &angles[self.config.layers[number].rope];
-            self.block(number, layer, &mut x, spans, angles, threads);
+            self.block(
+                number,
+                layer,
+                &mut x,
+                spans,
+                angles,
+                threads,
+                &mut |_, _| (),
+            );
         }
         for span in spans {
             span.cache.advance(span.tokens);
         }
         x
+    }
+
+    /// The residual stream before the first block.
+    ///
+    /// # Shapes
+    /// Result [tokens.len(), hidden_size].
+    pub(crate) fn embed(&self, tokens: &[u32]) -> Vec<f32> {
+        let width = self.config.hidden_size;
+        let mut x = vec![0.0; tokens.len() * width];
+        for (x, token) in x.chunks_exact_mut(width).zip(tokens) {
+            self.embedding.parts()[0].copy_row(*token as usize, x);
+        }
+        scale(&mut x, self.config.embedding_multiplier as f32);
+        x
+    }
+
+    /// Takes a whole sequence through one block; `observe` sees the inputs of its linear layers.
+    /// The cache must have room; what it holds is overwritten.
+    pub(crate) fn through(
+        &self,
+        number: usize,
+        x: &mut [f32],
+        tokens: &[u32],
+        cache: &mut Cache,
+        observe: &mut dyn FnMut(Site, &[f32]),
+    ) {
+        cache.truncate(0);
+        cache.make_for(tokens.len());
+        let mut spans = [Span { cache, tokens }];
+        let angles = self.angles(self.config.layers[number].rope, &spans);
+        let layer = &self.layers[number];
+        self.block(number, layer, x, &mut spans, &angles, Threads::All, observe);
     }
 
     /// Cosine and sine of each frequency of a rope at each token's position.
@@ -192,22 +240,27 @@ impl Model {
         spans: &mut [Span<'_>],
         angles: &Angles,
         threads: Threads,
+        observe: &mut dyn FnMut(Site, &[f32]),
     ) {
         let config = &self.config;
         let epsilon = config.rms_norm_eps as f32;
         let stride = config.query_width() + 2 * config.key_value_width();
         let normed = rms_norm(x, &layer.attention_norm, epsilon, threads);
+        observe(Site::QueryKeyValue, &normed);
         let mut qkv = layer.qkv.apply(&normed, threads);
         self.norm_heads(layer, &mut qkv);
         self.rotate_heads(&mut qkv, angles);
         self.remember(number, &qkv, spans);
         let attended = attend(config, number, &qkv, stride, &stretches(spans), threads);
+        observe(Site::Output, &attended);
         let branch = layer.output.apply(&attended, threads);
         self.join(x, branch, layer.attention_output_norm.as_deref(), threads);
         let normed = rms_norm(x, &layer.mlp_norm, epsilon, threads);
+        observe(Site::GateUp, &normed);
         let gate_up = layer.gate_up.apply(&normed, threads);
         let width = config.intermediate_size;
         let activated = gated(&gate_up, width, config.activation, threads);
+        observe(Site::Down, &activated);
         let branch = layer.down.apply(&activated, threads);
         self.join(x, branch, layer.mlp_output_norm.as_deref(), threads);
     }

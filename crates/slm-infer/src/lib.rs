@@ -4,11 +4,14 @@
 //! evaluation.
 
 mod attention;
+mod awake;
 pub mod bench;
 mod cache;
+mod calibrate;
 mod elementwise;
 pub mod engine;
 pub mod error;
+mod fidelity;
 mod forward;
 pub mod grammar;
 pub mod load;
@@ -17,12 +20,14 @@ pub mod request;
 mod sample;
 mod slot;
 
-pub use bench::{BenchReport, BenchSettings, bench};
+pub use bench::{BenchReport, BenchSettings, SharedReport, SharedSettings, bench, bench_shared};
 pub use cache::Cache;
+pub use calibrate::calibrate;
 pub use engine::{Engine, EngineSettings};
 pub use error::{InferError, Result};
+pub use fidelity::{Fidelity, fidelity};
 pub use forward::Span;
 pub use grammar::{Constraint, Grammar, GrammarError, Grammars};
 pub use load::WeightFormat;
 pub use model::Model;
-pub use request::{Answer, Ending, Finish, MaskSource, Request, TokenMask};
+pub use request::{Answer, Ending, Ends, Finish, MaskSource, Request, TokenMask};

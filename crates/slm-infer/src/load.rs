@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use half::bf16;
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
 use slm_model::lora::{Adapter, LoraPair};
 use slm_model::quant::{
-    Bits, DenseMatrix, PackedMatrix, QuantizationConfig, QuantizedMatrix, Weights, read_quantized,
+    Bits, DenseMatrix, PackedMatrix, QuantizationConfig, QuantizedMatrix, StoredWeight, Weights,
 };
 use slm_model::weights::Weights as Tables;
 use slm_model::{Checkpoint, ModelConfig, ModelError};
@@ -75,30 +77,26 @@ impl Files {
         })
     }
 
-    /// The packed weight of `module`, where the checkpoint has it packed.
-    fn quantized(
-        &self,
-        module: &str,
-        rows: usize,
-        columns: usize,
-    ) -> Result<Option<QuantizedMatrix>> {
-        let bits = self.quantization.as_ref().and_then(|q| q.bits(module));
-        let Some(bits) = bits.filter(|_| !self.checkpoint.contains(&format!("{module}.weight")))
-        else {
+    /// The quantized weight of `module`, where the checkpoint has it quantized.
+    fn quantized(&self, module: &str, rows: usize, columns: usize) -> Result<Option<StoredWeight>> {
+        if self.checkpoint.contains(&format!("{module}.weight")) {
+            return Ok(None);
+        }
+        let Some(quantization) = &self.quantization else {
             return Ok(None);
         };
-        let matrix = read_quantized(&self.checkpoint, &self.dir, module, rows, columns, bits)?;
-        for part in ["weight_packed", "weight_scale"] {
+        let read = quantization.read(&self.checkpoint, &self.dir, module, rows, columns)?;
+        for part in ["weight_packed", "weight_scale", "qweight", "scales"] {
             self.checkpoint.release(&format!("{module}.{part}"));
         }
-        Ok(Some(matrix))
+        Ok(read)
     }
 
     /// The weight of `module` with its adapter's update, in f32.
     fn adapted(&self, pair: &LoraPair, rows: usize, columns: usize) -> Result<Weights> {
         let module = &pair.module;
         let mut values = match self.quantized(module, rows, columns)? {
-            Some(matrix) => matrix.dequantize(),
+            Some(stored) => stored.values(),
             None => self
                 .checkpoint
                 .read(&format!("{module}.weight"), &[rows, columns])?,
@@ -114,8 +112,15 @@ impl WeightSource for Files {
         if let Some(pair) = self.pairs.get(module) {
             return self.adapted(pair, rows, columns);
         }
-        if let Some(matrix) = self.quantized(module, rows, columns)? {
-            return Ok(Weights::Quantized(PackedMatrix::new(&matrix)));
+        match self.quantized(module, rows, columns)? {
+            Some(StoredWeight::Packed(matrix)) => {
+                return Ok(Weights::Quantized(PackedMatrix::new(&matrix)));
+            }
+            Some(StoredWeight::Floats(values)) => {
+                let matrix = DenseMatrix::from_f32(&values, rows, columns);
+                return Ok(Weights::Dense(matrix));
+            }
+            None => {}
         }
         let name = format!("{module}.weight");
         let mut stream = self.checkpoint.stream(&name, &[rows, columns])?;
@@ -154,20 +159,55 @@ impl InMemory {
 impl WeightSource for InMemory {
     fn matrix(&mut self, module: &str, rows: usize, columns: usize) -> Result<Weights> {
         let values = self.take(&format!("{module}.weight"), rows * columns)?;
-        let table = module == "lm_head" || module.ends_with("embed_tokens");
-        Ok(match self.format {
-            WeightFormat::F32 => Weights::Dense(DenseMatrix::from_f32(&values, rows, columns)),
-            WeightFormat::Bf16 => dense_bf16(&values, rows, columns),
-            WeightFormat::Quantized(bits) => {
-                let bits = if table { Bits::Int8 } else { bits };
-                let matrix = QuantizedMatrix::quantize(&values, rows, columns, bits)?;
-                Weights::Quantized(PackedMatrix::new(&matrix))
-            }
-        })
+        self.format.hold(module, &values, rows, columns)
     }
 
     fn vector(&mut self, name: &str, length: usize) -> Result<Vec<f32>> {
         self.take(name, length)
+    }
+}
+
+/// Weights drawn when they are asked for, uniform with deviation 0.02, so that no more than one
+/// matrix is ever in memory in f32; norms are ones.
+pub struct Drawn {
+    /// How matrices are held.
+    pub format: WeightFormat,
+    rng: ChaCha8Rng,
+}
+
+impl Drawn {
+    /// The weights of a seed.
+    pub fn new(format: WeightFormat, seed: u64) -> Self {
+        let rng = ChaCha8Rng::seed_from_u64(seed);
+        Self { format, rng }
+    }
+}
+
+impl WeightSource for Drawn {
+    fn matrix(&mut self, module: &str, rows: usize, columns: usize) -> Result<Weights> {
+        let bound = 0.02 * 3f32.sqrt();
+        let mut draw = || self.rng.random_range(-bound..bound);
+        let values: Vec<f32> = (0..rows * columns).map(|_| draw()).collect();
+        self.format.hold(module, &values, rows, columns)
+    }
+
+    fn vector(&mut self, _: &str, length: usize) -> Result<Vec<f32>> {
+        Ok(vec![1.0; length])
+    }
+}
+
+impl WeightFormat {
+    fn hold(self, module: &str, values: &[f32], rows: usize, columns: usize) -> Result<Weights> {
+        let table = module == "lm_head" || module.ends_with("embed_tokens");
+        Ok(match self {
+            Self::F32 => Weights::Dense(DenseMatrix::from_f32(values, rows, columns)),
+            Self::Bf16 => dense_bf16(values, rows, columns),
+            Self::Quantized(bits) => {
+                let bits = if table { Bits::Int8 } else { bits };
+                let matrix = QuantizedMatrix::quantize(values, rows, columns, bits)?;
+                Weights::Quantized(PackedMatrix::new(&matrix))
+            }
+        })
     }
 }
 

@@ -4,9 +4,10 @@ use std::path::Path;
 
 use slm_model::ModelConfig;
 use slm_model::config::LinearShape;
-use slm_model::quant::{Linear, Threads};
+use slm_model::quant::{Linear, Threads, Weights};
 
 use crate::error::Result;
+use crate::forward::Site;
 use crate::load::{Files, WeightSource};
 
 /// A decoder with weights in the kernels' layouts.
@@ -38,6 +39,18 @@ pub(crate) struct Layer {
     pub mlp_output_norm: Option<Vec<f32>>,
 }
 
+impl Layer {
+    /// The linear layers at a place.
+    pub fn at(&mut self, site: Site) -> &mut Projection {
+        match site {
+            Site::QueryKeyValue => &mut self.qkv,
+            Site::Output => &mut self.output,
+            Site::GateUp => &mut self.gate_up,
+            Site::Down => &mut self.down,
+        }
+    }
+}
+
 /// A linear layer, and its bias where it has one.
 pub(crate) struct Projection {
     linear: Linear,
@@ -59,6 +72,11 @@ impl Projection {
             }
         }
         y
+    }
+
+    /// Puts other weights in the place of its own; the bias stays.
+    pub fn replace(&mut self, weights: Vec<Weights>) {
+        self.linear = Linear::new(weights);
     }
 
     fn bytes(&self) -> usize {

@@ -61,6 +61,9 @@ impl<F: Fn() -> Box<dyn TokenMask> + Send + Sync> MaskSource for F {
     }
 }
 
+/// Whether an answer of these tokens has reached its end by what it says.
+pub type Ends = Arc<dyn Fn(&[u32]) -> bool + Send + Sync>;
+
 /// One prompt and how to continue it.
 #[derive(Clone)]
 pub struct Request {
@@ -74,10 +77,17 @@ pub struct Request {
     pub top_k: usize,
     /// Draw among the likeliest tokens that together reach this probability; 1 means all.
     pub top_p: f32,
+    /// Draw among the tokens that are at least this part as likely as the likeliest; 0 means all.
+    pub min_p: f32,
+    /// What the logits of tokens that were there, prompt included, are divided by, or multiplied
+    /// by where they are negative (Keskar et al. 2019); 1 changes nothing.
+    pub repetition_penalty: f32,
     /// Seed of the draws.
     pub seed: u64,
     /// Tokens that end the answer; they are not part of it.
     pub stop_tokens: Vec<u32>,
+    /// Ends an answer by what it says, such as a stop string; asked after each token.
+    pub ends: Option<Ends>,
     /// Restricts the tokens, if given.
     pub mask: Option<Arc<dyn MaskSource>>,
     /// Whether a restricted answer that the budget would cut is brought to its end in time. What
@@ -94,8 +104,11 @@ impl Request {
             temperature: 0.0,
             top_k: 0,
             top_p: 1.0,
+            min_p: 0.0,
+            repetition_penalty: 1.0,
             seed: 0,
             stop_tokens,
+            ends: None,
             mask: None,
             close: false,
         }
@@ -127,21 +140,38 @@ impl Request {
                 vocabulary,
             });
         }
-        if !(self.temperature >= 0.0 && self.temperature.is_finite()) {
-            let (name, value) = ("temperature", self.temperature.into());
-            return Err(InferError::Setting {
-                name,
-                value,
-                hint: "give a number from 0 up",
-            });
-        }
-        if !(self.top_p > 0.0 && self.top_p <= 1.0) {
-            let (name, value) = ("top_p", self.top_p.into());
-            return Err(InferError::Setting {
-                name,
-                value,
-                hint: "give a number above 0, up to 1",
-            });
+        let (temperature, penalty) = (self.temperature, self.repetition_penalty);
+        let settings = [
+            (
+                "temperature",
+                temperature,
+                temperature >= 0.0,
+                "give a number from 0 up",
+            ),
+            (
+                "top_p",
+                self.top_p,
+                self.top_p > 0.0 && self.top_p <= 1.0,
+                "give a number above 0, up to 1",
+            ),
+            (
+                "min_p",
+                self.min_p,
+                (0.0..=1.0).contains(&self.min_p),
+                "give a number from 0 to 1",
+            ),
+            (
+                "repetition_penalty",
+                penalty,
+                penalty > 0.0,
+                "give a number above 0",
+            ),
+        ];
+        for (name, value, in_range, hint) in settings {
+            if !in_range || !value.is_finite() {
+                let value = value.into();
+                return Err(InferError::Setting { name, value, hint });
+            }
         }
         Ok(())
     }

@@ -1,5 +1,7 @@
 //! Choosing a token from logits.
 
+use std::collections::BTreeSet;
+
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 
@@ -49,16 +51,36 @@ fn draw(logits: &[f32], largest: f32, request: &Request, rng: &mut ChaCha8Rng) -
     candidates.last().copied().unwrap_or_default()
 }
 
-/// The tokens that top-k and top-p leave; by falling weight where either is on, else in order.
+/// Makes tokens that were there less likely, each once.
+pub fn penalize(logits: &mut [f32], seen: impl Iterator<Item = u32>, penalty: f32) {
+    if penalty == 1.0 {
+        return;
+    }
+    let seen: BTreeSet<u32> = seen.collect();
+    for token in seen {
+        if let Some(logit) = logits.get_mut(token as usize) {
+            *logit = if *logit > 0.0 {
+                *logit / penalty
+            } else {
+                *logit * penalty
+            };
+        }
+    }
+}
+
+/// The tokens that top-k, top-p and min-p leave; by falling weight where one of the former is on,
+/// else in order. The likeliest has the weight 1.
 fn candidates(weights: &[f64], request: &Request) -> Vec<usize> {
+    let least = f64::from(request.min_p);
+    let likely = |i: &usize| weights[*i] > 0.0 && weights[*i] >= least;
     if request.top_k == 0 && request.top_p >= 1.0 {
-        return (0..weights.len()).filter(|i| weights[*i] > 0.0).collect();
+        return (0..weights.len()).filter(likely).collect();
     }
     // What is rarer than (1 - top_p) / n cannot be needed to reach top_p.
     let total: f64 = weights.iter().sum();
     let rare = total * (1.0 - f64::from(request.top_p)) / weights.len() as f64;
     let mut kept: Vec<usize> = (0..weights.len())
-        .filter(|i| weights[*i] > 0.0 && weights[*i] >= rare)
+        .filter(|i| likely(i) && weights[*i] >= rare)
         .collect();
     kept.sort_by(|a, b| weights[*b].total_cmp(&weights[*a]).then(a.cmp(b)));
     if request.top_k > 0 {
@@ -119,6 +141,19 @@ mod tests {
             (share - 0.665).abs() < 0.03,
             "share of the likeliest: {share}"
         );
+    }
+
+    #[test]
+    fn min_p_leaves_what_is_likely_enough_and_repetition_costs() {
+        let weights = [0.1, 1.0, 0.05, 0.3, 0.15];
+        let asked = Request {
+            min_p: 0.12,
+            ..request(1.0, 0, 1.0)
+        };
+        assert_eq!(candidates(&weights, &asked), [1, 3, 4]);
+        let mut logits = [2.0, -2.0, 1.0, 4.0];
+        penalize(&mut logits, [0, 1, 0, 9].into_iter(), 2.0);
+        assert_eq!(logits, [1.0, -4.0, 1.0, 4.0]);
     }
 
     #[test]

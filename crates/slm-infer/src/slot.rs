@@ -52,6 +52,8 @@ impl<'a> Slot<'a> {
 
     /// Takes the next token from `logits`, and those that it forces, or ends.
     pub fn accept(&mut self, logits: &mut [f32]) {
+        let seen = self.request.prompt.iter().chain(&self.tokens).copied();
+        sample::penalize(logits, seen, self.request.repetition_penalty);
         if let Some(mask) = &mut self.mask {
             mask.allow(logits);
         }
@@ -111,6 +113,10 @@ impl<'a> Slot<'a> {
                 Ending::Complete if !cut => Some(Finish::Stop),
                 _ => None,
             };
+        }
+        let ends = self.request.ends.as_ref();
+        if self.finish.is_none() && ends.is_some_and(|ends| ends(&self.tokens)) {
+            self.finish = Some(Finish::Stop);
         }
         if self.finish.is_none() && self.tokens.len() >= self.budget {
             self.finish = Some(Finish::Length);

@@ -248,7 +248,7 @@ fn quantized_folders_load_and_stay_close() {
         (Bits::Int4, true, 0.4),
     ] {
         let target = room.path().join(format!("{}-{tables}", bits.width()));
-        quantize_checkpoint(&fixture(), &target, QuantizeSettings { bits, tables }).unwrap();
+        quantize_checkpoint(&fixture(), &target, QuantizeSettings::new(bits, tables)).unwrap();
         let model = Model::load(&target).unwrap();
         let logits = model.all_logits(&tokens, Threads::All);
         let error: Vec<f32> = logits.iter().zip(&plain).map(|(a, b)| a - b).collect();
@@ -265,10 +265,7 @@ fn quantized_folders_load_and_stay_close() {
 fn damaged_folders_are_refused_with_the_place() {
     let room = tempfile::tempdir().unwrap();
     let target = room.path().join("q");
-    let settings = QuantizeSettings {
-        bits: Bits::Int4,
-        tables: false,
-    };
+    let settings = QuantizeSettings::new(Bits::Int4, false);
     quantize_checkpoint(&fixture(), &target, settings).unwrap();
     let refusal = |dir: &Path| Model::load(dir).err().expect("refused").to_string();
     let config = std::fs::read_to_string(target.join("config.json")).unwrap();

@@ -220,7 +220,7 @@ fn quantized_folders_load_and_stay_close() {
             .unwrap()
             .all_logits(&tokens, Threads::All);
         for (bits, tables, tolerance) in [(Bits::Int8, true, 0.1), (Bits::Int4, false, 0.8)] {
-            quantize_checkpoint(&source, &target, QuantizeSettings { bits, tables }).unwrap();
+            quantize_checkpoint(&source, &target, QuantizeSettings::new(bits, tables)).unwrap();
             let model = Model::load(&target).unwrap();
             assert_eq!(model.config().family, config.family);
             let logits = model.all_logits(&tokens, Threads::All);

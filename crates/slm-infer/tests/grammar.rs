@@ -465,6 +465,11 @@ fn bombs_stay_small() {
         json!({"allOf": [inner.clone(), {"anyOf": [{"type": "string"}, {"type": "number"}]}],
             "anyOf": [{"type": "string"}, {"type": "integer"}, {"maxLength": 4}]})
     });
+    let refused = room
+        .grammars
+        .compile(&Constraint::Schema(doubling.clone()), false);
+    let refused = refused.err().expect("a bomb of alternatives").to_string();
+    assert!(refused.contains("more than 1000 combinations"), "{refused}");
     for bomb in [
         Constraint::Schema(deep),
         Constraint::Schema(chain),

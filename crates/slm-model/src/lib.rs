@@ -12,6 +12,7 @@ pub mod decoder;
 pub mod device;
 pub mod error;
 pub mod family;
+pub mod gguf;
 pub mod head;
 mod json_file;
 pub mod kernels;

@@ -13,7 +13,7 @@ use crate::checkpoint::{Checkpoint, StoredType, write_atomically, write_tables};
 use crate::config::ModelConfig;
 use crate::error::{ModelError, Result};
 use crate::lora::Adapter;
-use crate::quant::FrozenMatrix;
+use crate::quant::{FrozenMatrix, QuantizationConfig, StoredWeight};
 
 /// Files beside the weights that make up a model's folder.
 pub const COMPANIONS: [&str; 8] = [
@@ -59,8 +59,38 @@ impl Weights {
     /// As [`Weights::load`]; and when a weight to pack is not finite.
     pub fn load_held(dir: &Path, config: &ModelConfig, held: Held) -> Result<Self> {
         let checkpoint = Checkpoint::open(dir)?;
-        Self::collect(config, held, |name, shape| checkpoint.read(name, shape))
-            .map_err(|error| error.of_file(dir))
+        let quantization = QuantizationConfig::from_json(&config.json(), dir)?;
+        let stored = |name: &str, shape: &[usize]| {
+            let module = name.strip_suffix(".weight").unwrap_or(name);
+            match (&quantization, shape) {
+                (Some(quantization), &[rows, columns]) if !checkpoint.contains(name) => {
+                    quantization.read(&checkpoint, dir, module, rows, columns)
+                }
+                _ => Ok(None),
+            }
+        };
+        let mut weights = Self::from_tables(BTreeMap::new());
+        for (name, shape) in config.tensors() {
+            match stored(&name, &shape)? {
+                // What is quantized stays as it is; only adapters can learn on it.
+                Some(StoredWeight::Packed(matrix)) => {
+                    let matrix = Arc::new(FrozenMatrix::codes(matrix));
+                    weights.frozen.insert(name, matrix);
+                }
+                Some(StoredWeight::Floats(values)) => weights.put(name, &shape, values, held)?,
+                None => {
+                    let values = checkpoint.read(&name, &shape)?;
+                    let put = weights.put(name, &shape, values, held);
+                    put.map_err(|error| error.of_file(dir))?;
+                }
+            }
+        }
+        Ok(weights)
+    }
+
+    /// Whether some weights are packed, so that only adapters can learn.
+    pub fn is_packed(&self) -> bool {
+        !self.frozen.is_empty()
     }
 
     /// Fresh weights: normal with deviation 0.02, those that write to the residual stream divided
@@ -81,32 +111,29 @@ impl Weights {
     /// When a weight cannot be packed.
     pub fn random_held(config: &ModelConfig, seed: u64, held: Held) -> Result<Self> {
         let mut draw = Draw::new(config, seed);
-        Self::collect(config, held, |name, shape| Ok(draw.values(name, shape)))
-    }
-
-    /// Takes each weight of a config from `read`, one after the other.
-    fn collect(
-        config: &ModelConfig,
-        held: Held,
-        mut read: impl FnMut(&str, &[usize]) -> Result<Vec<f32>>,
-    ) -> Result<Self> {
         let mut weights = Self::from_tables(BTreeMap::new());
         for (name, shape) in config.tensors() {
-            let values = read(&name, &shape)?;
-            match (held, shape.as_slice()) {
-                (Held::Packed, &[rows, columns]) => {
-                    let matrix = match name.starts_with("model.layers.") {
-                        true => FrozenMatrix::nf4(&values, rows, columns)?,
-                        false => FrozenMatrix::bf16(&values, rows, columns),
-                    };
-                    weights.frozen.insert(name, Arc::new(matrix));
-                }
-                _ => {
-                    weights.tables.insert(name, values);
-                }
-            }
+            let values = draw.values(&name, &shape);
+            weights.put(name, &shape, values, held)?;
         }
         Ok(weights)
+    }
+
+    /// Takes a weight over, held as asked for.
+    fn put(&mut self, name: String, shape: &[usize], values: Vec<f32>, held: Held) -> Result<()> {
+        match (held, shape) {
+            (Held::Packed, &[rows, columns]) => {
+                let matrix = match name.starts_with("model.layers.") {
+                    true => FrozenMatrix::nf4(&values, rows, columns)?,
+                    false => FrozenMatrix::bf16(&values, rows, columns),
+                };
+                self.frozen.insert(name, Arc::new(matrix));
+            }
+            _ => {
+                self.tables.insert(name, values);
+            }
+        }
+        Ok(())
     }
 
     /// Makes weights from tables by name.
@@ -130,6 +157,13 @@ impl Weights {
     /// Takes one weight out.
     pub fn take(&mut self, name: &str) -> Option<Vec<f32>> {
         self.tables.remove(name)
+    }
+
+    /// Widens what is packed, so that every weight is a table.
+    pub fn unpack(&mut self) {
+        for (name, matrix) in std::mem::take(&mut self.frozen) {
+            self.tables.insert(name, matrix.dequantize());
+        }
     }
 
     /// Adds an adapter's update to the layers it adapts.

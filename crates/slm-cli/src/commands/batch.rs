@@ -39,6 +39,9 @@ pub struct Batch {
     /// Leave out what of a schema cannot be enforced, and say whether the answer keeps it
     #[arg(long)]
     lenient: bool,
+    /// Bring answers that are held to a form to their end before the budget cuts them
+    #[arg(long)]
+    close: bool,
     /// Requests: one JSON object per line, `custom_id` and `body`
     #[arg(long, value_name = "FILE")]
     input: PathBuf,
@@ -58,7 +61,12 @@ impl Batch {
         }
         let model = Model::load_adapted(&folder, self.adapter.as_deref())?;
         tokenizer.check_fits(model.config().vocab_size)?;
-        let responder = Responder::new(&self.model, tokenizer, Engine::new(model), self.lenient);
+        let responder = Responder::new(
+            &self.model,
+            tokenizer,
+            Engine::new(model),
+            (self.lenient, self.close),
+        );
         let partial = partial_of(&self.output);
         let done = answered(&partial, &self.input)?;
         let mut out = OpenOptions::new()

@@ -14,7 +14,7 @@ use super::Context;
 use crate::adapter::check_base;
 use crate::constraint::{Held, HeldTo};
 use crate::failure::Failure;
-use crate::local::{confidence, finish_reason, stop_tokens, text_of};
+use crate::local::{confidence, cut_at, ends_at, finish_reason, stop_tokens, text_of};
 
 /// How a model answers.
 #[derive(Debug, Args)]
@@ -37,6 +37,21 @@ pub struct Answering {
     /// 0 takes the likeliest token; above, more is left to chance
     #[arg(long, value_name = "NUMBER", default_value_t = 0.0)]
     temperature: f32,
+    /// Draw among this many likeliest tokens; 0 means all
+    #[arg(long, value_name = "COUNT", default_value_t = 0)]
+    top_k: usize,
+    /// Draw among the likeliest tokens that together have this probability
+    #[arg(long, value_name = "NUMBER", default_value_t = 1.0)]
+    top_p: f32,
+    /// Draw among the tokens that are at least this part as likely as the likeliest
+    #[arg(long, value_name = "NUMBER", default_value_t = 0.0)]
+    min_p: f32,
+    /// Above 1, tokens that were there become less likely
+    #[arg(long, value_name = "NUMBER", default_value_t = 1.0)]
+    repetition_penalty: f32,
+    /// End the answer before this text; may be given several times
+    #[arg(long, value_name = "TEXT", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    stop: Vec<String>,
     /// Seeds what is left to chance
     #[arg(long, value_name = "NUMBER", default_value_t = 0)]
     seed: u64,
@@ -156,7 +171,12 @@ impl Speaker {
             mask: self.held.as_ref().map(Held::mask),
             close: self.answering.held.close,
             temperature: self.answering.temperature,
+            top_k: self.answering.top_k,
+            top_p: self.answering.top_p,
+            min_p: self.answering.min_p,
+            repetition_penalty: self.answering.repetition_penalty,
             seed: self.answering.seed,
+            ends: ends_at(&self.tokenizer, &self.answering.stop),
             ..Request::greedy(
                 self.tokenizer.encode_prompt(messages)?,
                 self.answering.max_tokens,
@@ -167,7 +187,7 @@ impl Speaker {
         let answer = answers
             .pop()
             .ok_or_else(|| Failure::new("the model gave no answer"))??;
-        let text = text_of(&self.tokenizer, &answer)?;
+        let text = cut_at(text_of(&self.tokenizer, &answer)?, &self.answering.stop);
         if let Some(held) = &self.held {
             held.review(context, &text, answer.finish);
         }

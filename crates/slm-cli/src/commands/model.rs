@@ -3,6 +3,7 @@
 //! Does not know how a checkpoint is read; that is slm-model's.
 
 mod card;
+mod gguf;
 mod inspect;
 mod list;
 mod pull;
@@ -39,6 +40,10 @@ enum Action {
     Verify(verify::Verify),
     /// Merge an adapter into its base
     Merge(Merge),
+    /// Write a model for llama.cpp, as a GGUF file
+    Export(gguf::Export),
+    /// Make a model of a GGUF file
+    Import(gguf::Import),
 }
 
 #[derive(Debug, Args)]
@@ -76,6 +81,8 @@ impl Models {
             Action::Inspect(inspect) => inspect.run(context),
             Action::Verify(verify) => verify.run(context),
             Action::Merge(merge) => merge.run(context),
+            Action::Export(export) => export.run(context),
+            Action::Import(import) => import.run(context),
         }
     }
 }

@@ -41,6 +41,7 @@ pub fn merge(
     run_stage(&context.terminal, &stage, |folder| {
         let config = ModelConfig::load(base)?;
         let mut merged = Weights::load(base, &config)?;
+        merged.unpack();
         merged.merge(&Adapter::load(adapter, &config)?)?;
         merged.save(folder, &config, Some(base), stored)?;
         Ok(())

@@ -199,6 +199,14 @@ fn base(
         Start::From(folder) => Weights::load_held(folder, &config, held)?,
         Start::New(..) => Weights::random_held(&config, job.seed, held)?,
     };
+    if weights.is_packed() && settings.method.adapter().is_none() {
+        let folder = job.start.folder().display();
+        return Err(Failure::new(format!(
+            "`{folder}` is quantized, and its own weights cannot learn"
+        ))
+        .hint("train an adapter (`train.method: lora`), or the model it was made from")
+        .into());
+    }
     let teacher = teacher.map(|(folder, config)| -> Result<Teacher> {
         Ok(Teacher {
             weights: Weights::load(folder, &config)?,

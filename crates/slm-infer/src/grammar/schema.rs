@@ -21,6 +21,8 @@ const NODES: usize = 20_000;
 pub const VALUES: usize = 20_000;
 /// Most places that references lead to.
 const DEFINITIONS: usize = 1_000;
+/// Most combinations of the alternatives of schemas that must hold together.
+const COMBINATIONS: u64 = 1_000;
 /// The largest integer up to which 64-bit floats are exact.
 const EXACT: u64 = (1 << 53) - 1;
 
@@ -183,7 +185,18 @@ impl Lowering<'_> {
             }
         }
         bound_numbers(fields, &mut out);
-        Ok(out.into())
+        let together = ["allOf", "anyOf", "oneOf"].iter();
+        let together = together
+            .filter(|keyword| out.contains_key(**keyword))
+            .count();
+        let lowered = Value::Object(out);
+        // The compiler writes out what alternatives have in common, pair by pair.
+        let many = together > 1 || lowered.get("allOf").is_some();
+        if many && alternatives(&lowered) > COMBINATIONS {
+            let problem = format!("its alternatives have more than {COMBINATIONS} combinations");
+            return Err(fault("allOf", place, problem));
+        }
+        Ok(lowered)
     }
 
     /// The keyword as it is enforced; nothing where it restricts nothing.
@@ -263,6 +276,18 @@ impl Lowering<'_> {
         }
         Ok(format!("#/$defs/{}", reference::name(number)).into())
     }
+}
+
+/// In how many ways a schema holds, by its alternatives at one place of an answer.
+fn alternatives(schema: &Value) -> u64 {
+    let list = |keyword: &str| {
+        let schemas = schema.get(keyword).and_then(Value::as_array);
+        schemas.into_iter().flatten().map(alternatives)
+    };
+    let one_of = |keyword: &str| list(keyword).fold(0, u64::saturating_add).max(1);
+    let all = list("allOf").fold(1, u64::saturating_mul);
+    all.saturating_mul(one_of("anyOf"))
+        .saturating_mul(one_of("oneOf"))
 }
 
 /// Whether a list has no room for two equal items.

@@ -60,6 +60,22 @@ pub struct LlamaShape {
 }
 
 impl LlamaShape {
+    /// SmolLM2-135M, as its published config has it.
+    pub fn smollm2_135m() -> Self {
+        Self {
+            vocab_size: 49_152,
+            hidden_size: 576,
+            intermediate_size: 1536,
+            num_hidden_layers: 30,
+            num_attention_heads: 9,
+            num_key_value_heads: 3,
+            max_position_embeddings: 8192,
+            rope_theta: 100_000.0,
+            rms_norm_eps: 1e-5,
+            eos_token_ids: vec![0],
+        }
+    }
+
     /// The config of a model of this shape.
     ///
     /// # Errors

@@ -3,6 +3,7 @@
 //! Each row is cut and quantized by itself, so what becomes of it does not depend on the others.
 
 use super::{GROUP, LANES, MAX_TILE};
+use crate::vectorized;
 
 /// Widths of the tiles that `rows` rows are cut into: as many of [`MAX_TILE`] as fit, then powers
 /// of two.
@@ -111,16 +112,7 @@ impl CodeTiles {
             scales: vec![0.0; rows * groups],
             sums: vec![0; rows * groups],
         };
-        pulp::Arch::new().dispatch(|| {
-            let mut first = 0;
-            for width in tile_widths(rows) {
-                for m in 0..width {
-                    let row = &x[(first + m) * columns..(first + m + 1) * columns];
-                    tiles.quantize_row(row, first, width, m);
-                }
-                first += width;
-            }
-        });
+        quantize_rows(&mut tiles, x, columns);
         tiles
     }
 
@@ -158,6 +150,19 @@ impl CodeTiles {
             };
             (row, width, tile)
         })
+    }
+}
+
+vectorized! {
+    fn quantize_rows(tiles: &mut CodeTiles, x: &[f32], columns: usize) {
+        let mut first = 0;
+        for width in tile_widths(tiles.rows) {
+            for m in 0..width {
+                let row = &x[(first + m) * columns..(first + m + 1) * columns];
+                tiles.quantize_row(row, first, width, m);
+            }
+            first += width;
+        }
     }
 }
 

@@ -1,36 +1,47 @@
 //! The compressed-tensors layout (`pack-quantized`), which vLLM loads: codes packed into 32-bit
-//! words, low bits first, each as value + half the range; scales in bfloat16; the shape.
+//! words, low bits first, each as value + half the range; scales in bfloat16 or half precision; the
+//! shape.
 //!
 //! Knows the tensors of one weight and `quantization_config`; not folders.
 
 use std::path::Path;
 
-use half::bf16;
 use safetensors::Dtype;
 use serde_json::{Value, json};
 
 use super::GROUP;
-use super::matrix::{Bits, QuantizedMatrix};
+use super::gptq_format::{self, GptqSettings};
+use super::matrix::{Bits, Format, Group, QuantizedMatrix, ScaleType};
 use crate::checkpoint::Checkpoint;
 use crate::error::{ModelError, Result};
 
-/// Which modules are quantized, and to how many bits; from `config.json`.
+/// Which modules are quantized, and how; from `config.json`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QuantizationConfig {
-    /// Target (a module's path, or the class `Linear` or `Embedding`) and bits.
-    targets: Vec<(String, Bits)>,
+    /// Target (a module's path, or the class `Linear` or `Embedding`) and format.
+    targets: Vec<(String, Format)>,
+    /// How weights are stored, if not as compressed-tensors has them.
+    gptq: Option<GptqSettings>,
 }
 
 impl QuantizationConfig {
-    /// Linear layers of the blocks in `bits`; the embedding and the head too, in 8 bits, if
+    /// Linear layers of the blocks in `format`; the embedding and the head too, in 8 bits, if
     /// `tables`.
-    pub fn new(bits: Bits, tables: bool) -> Self {
-        let mut targets = vec![("Linear".to_string(), bits)];
+    pub fn new(format: Format, tables: bool) -> Self {
+        let mut targets = vec![("Linear".to_string(), format)];
         if tables {
-            targets.push(("Embedding".to_string(), Bits::Int8));
-            targets.push(("lm_head".to_string(), Bits::Int8));
+            let table = Format::grouped(Bits::Int8);
+            targets.push(("Embedding".to_string(), table));
+            targets.push(("lm_head".to_string(), table));
         }
-        Self { targets }
+        let gptq = None;
+        Self { targets, gptq }
+    }
+
+    /// As [`QuantizationConfig::new`], with the modules named one by one.
+    pub(crate) fn of_modules(targets: Vec<(String, Format)>) -> Self {
+        let gptq = None;
+        Self { targets, gptq }
     }
 
     /// Reads `quantization_config` of a `config.json`; nothing when the model is not quantized.
@@ -49,12 +60,23 @@ impl QuantizationConfig {
             let problem = format!("quantization_config: `{what}` is {got}");
             ModelError::invalid(path, problem, format!("supported: {expected}"))
         };
+        if value["quant_method"] == "gptq" {
+            let settings = GptqSettings::read(value, &refuse)?;
+            return Ok(Some(Self {
+                targets: vec![("Linear".to_string(), settings.format())],
+                gptq: Some(settings),
+            }));
+        }
         for (key, expected) in [
             ("quant_method", "compressed-tensors"),
             ("format", "pack-quantized"),
         ] {
             if value[key] != expected {
-                return Err(refuse(key, &value[key], expected));
+                let others = match key {
+                    "quant_method" => "compressed-tensors, gptq",
+                    _ => expected,
+                };
+                return Err(refuse(key, &value[key], others));
             }
         }
         let groups = value["config_groups"].as_object();
@@ -62,7 +84,7 @@ impl QuantizationConfig {
             groups.ok_or_else(|| refuse("config_groups", &value["config_groups"], "an object"))?;
         let mut targets = Vec::new();
         for group in groups.values() {
-            let bits = group_bits(&group["weights"], &refuse)?;
+            let format = group_format(&group["weights"], &refuse)?;
             if !group["input_activations"].is_null() {
                 return Err(refuse(
                     "input_activations",
@@ -77,38 +99,37 @@ impl QuantizationConfig {
                 names
                     .iter()
                     .filter_map(Value::as_str)
-                    .map(|name| (name.to_string(), bits)),
+                    .map(|name| (name.to_string(), format)),
             );
         }
-        Ok(Some(Self { targets }))
+        let gptq = None;
+        Ok(Some(Self { targets, gptq }))
     }
 
     /// As `config.json` has it.
     pub fn to_json(&self) -> Value {
         let mut groups = serde_json::Map::new();
-        for bits in [Bits::Int4, Bits::Int8] {
-            let targets: Vec<&str> = self
-                .targets
-                .iter()
-                .filter(|(_, b)| *b == bits)
-                .map(|(name, _)| name.as_str())
-                .collect();
-            if targets.is_empty() {
-                continue;
-            }
+        let mut left: Vec<&(String, Format)> = self.targets.iter().collect();
+        while let Some((_, format)) = left.first().copied() {
+            let same = left.extract_if(.., |(_, other)| other == format);
+            let targets: Vec<&str> = same.map(|(name, _)| name.as_str()).collect();
+            let (strategy, group_size) = match format.group {
+                Group::Columns(width) => ("group", json!(width)),
+                Group::Channel => ("channel", Value::Null),
+            };
             let weights = json!({
-                "num_bits": bits.width(), "type": "int", "symmetric": true, "strategy": "group",
-                "group_size": GROUP, "dynamic": false, "actorder": null, "block_structure": null,
-                "observer": "minmax", "observer_kwargs": {}
+                "num_bits": format.bits.width(), "type": "int", "symmetric": true,
+                "strategy": strategy, "group_size": group_size, "dynamic": false,
+                "actorder": null, "block_structure": null, "observer": "minmax",
+                "observer_kwargs": {}
             });
             let group = json!({"targets": targets, "weights": weights,
                 "input_activations": null, "output_activations": null});
             groups.insert(format!("group_{}", groups.len()), group);
         }
-        let ignore: &[&str] = if self.bits("lm_head").is_some() {
-            &[]
-        } else {
-            &["lm_head"]
+        let ignore: &[&str] = match self.format("lm_head") {
+            Some(_) => &[],
+            None => &["lm_head"],
         };
         json!({
             "quant_method": "compressed-tensors", "format": "pack-quantized",
@@ -117,44 +138,99 @@ impl QuantizationConfig {
         })
     }
 
-    /// Bits of `module`, such as `model.layers.0.mlp.up_proj`; none when it is kept in floats.
-    pub fn bits(&self, module: &str) -> Option<Bits> {
+    /// Format of `module`, such as `model.layers.0.mlp.up_proj`; none when it is kept in floats.
+    pub fn format(&self, module: &str) -> Option<Format> {
         let class = match module {
             "lm_head" => "lm_head",
             name if name.ends_with("embed_tokens") => "Embedding",
             _ => "Linear",
         };
         let find = |target: &str| self.targets.iter().find(|(name, _)| name == target);
-        find(module).or_else(|| find(class)).map(|(_, bits)| *bits)
+        let found = find(module).or_else(|| find(class));
+        found.map(|(_, format)| *format)
+    }
+
+    /// Reads the quantized weight of `module`, [rows, columns]; none when it is kept in floats.
+    ///
+    /// # Errors
+    /// When a tensor is missing or has another shape or number format.
+    pub fn read(
+        &self,
+        checkpoint: &Checkpoint,
+        dir: &Path,
+        module: &str,
+        rows: usize,
+        columns: usize,
+    ) -> Result<Option<StoredWeight>> {
+        let Some(format) = self.format(module) else {
+            return Ok(None);
+        };
+        match &self.gptq {
+            Some(settings) => {
+                gptq_format::read(checkpoint, dir, module, rows, columns, settings).map(Some)
+            }
+            None => read_quantized(checkpoint, dir, module, rows, columns, format)
+                .map(|matrix| Some(StoredWeight::Packed(matrix))),
+        }
     }
 }
 
-fn group_bits(weights: &Value, refuse: &dyn Fn(&str, &Value, &str) -> ModelError) -> Result<Bits> {
-    let group = Value::from(GROUP);
-    let checks = [
-        ("type", json!("int")),
-        ("symmetric", json!(true)),
-        ("strategy", json!("group")),
-        ("group_size", group),
-    ];
-    for (key, expected) in checks {
+/// A quantized weight as read.
+pub enum StoredWeight {
+    /// Codes and scales.
+    Packed(QuantizedMatrix),
+    /// The values, row-major, of a layout whose codes no kernel here reads.
+    Floats(Vec<f32>),
+}
+
+impl StoredWeight {
+    /// The values, row-major.
+    pub fn values(self) -> Vec<f32> {
+        match self {
+            Self::Packed(matrix) => matrix.dequantize(),
+            Self::Floats(values) => values,
+        }
+    }
+}
+
+fn group_format(
+    weights: &Value,
+    refuse: &dyn Fn(&str, &Value, &str) -> ModelError,
+) -> Result<Format> {
+    for (key, expected) in [("type", json!("int")), ("symmetric", json!(true))] {
         if weights[key] != expected {
             return Err(refuse(key, &weights[key], &expected.to_string()));
         }
     }
-    match weights["num_bits"].as_u64() {
-        Some(4) => Ok(Bits::Int4),
-        Some(8) => Ok(Bits::Int8),
-        _ => Err(refuse("num_bits", &weights["num_bits"], "4, 8")),
-    }
+    let group = match weights["strategy"].as_str() {
+        Some("channel") => Group::Channel,
+        Some("group") => match weights["group_size"].as_u64() {
+            Some(size) if size > 0 && size.is_multiple_of(GROUP as u64) => {
+                Group::Columns(size as usize)
+            }
+            _ => {
+                let expected = format!("multiples of {GROUP}");
+                return Err(refuse("group_size", &weights["group_size"], &expected));
+            }
+        },
+        _ => return Err(refuse("strategy", &weights["strategy"], "group, channel")),
+    };
+    let bits = match weights["num_bits"].as_u64() {
+        Some(4) => Bits::Int4,
+        Some(8) => Bits::Int8,
+        _ => return Err(refuse("num_bits", &weights["num_bits"], "4, 8")),
+    };
+    Ok(Format { bits, group })
 }
 
 /// The three tensors of one quantized weight, as bytes.
 pub struct PackedTensors {
     /// `weight_packed`: I32 [rows, words].
     pub packed: Vec<u8>,
-    /// `weight_scale`: BF16 [rows, groups].
+    /// `weight_scale`: [rows, groups].
     pub scale: Vec<u8>,
+    /// Its number format.
+    pub scale_type: Dtype,
     /// `weight_shape`: I64 [2].
     pub shape: Vec<u8>,
     /// Words per row.
@@ -181,21 +257,25 @@ impl PackedTensors {
         let scale = matrix
             .scales()
             .iter()
-            .flat_map(|scale| scale.to_le_bytes())
+            .flat_map(|scale| matrix.scale_type().bits(*scale).to_le_bytes())
             .collect();
         let sizes = [matrix.rows() as i64, matrix.columns() as i64];
         let shape = sizes.iter().flat_map(|size| size.to_le_bytes()).collect();
         Self {
             packed,
             scale,
+            scale_type: match matrix.scale_type() {
+                ScaleType::Bf16 => Dtype::BF16,
+                ScaleType::F16 => Dtype::F16,
+            },
             shape,
             words,
-            groups: matrix.columns().div_ceil(GROUP),
+            groups: matrix.format().group.count(matrix.columns()),
         }
     }
 }
 
-/// Reads the quantized weight of `module`, which must be [rows, columns] in `bits`.
+/// Reads the quantized weight of `module`, which must be [rows, columns] in `format`.
 ///
 /// # Errors
 /// When a tensor is missing or has another shape or number format.
@@ -205,10 +285,10 @@ pub fn read_quantized(
     module: &str,
     rows: usize,
     columns: usize,
-    bits: Bits,
+    format: Format,
 ) -> Result<QuantizedMatrix> {
-    let per_word = 32 / bits.width();
-    let groups = columns.div_ceil(GROUP);
+    let per_word = 32 / format.bits.width();
+    let groups = format.group.count(columns);
     let read = |suffix: &str, dtypes: &[Dtype], shape: [usize; 2]| {
         let name = format!("{module}.{suffix}");
         match checkpoint.raw(&name) {
@@ -242,16 +322,14 @@ pub fn read_quantized(
         [rows, columns.div_ceil(per_word)],
     )?;
     let (scale, scale_type) = read("weight_scale", &[Dtype::BF16, Dtype::F16], [rows, groups])?;
-    let scales = scale
-        .as_chunks::<2>()
-        .0
-        .iter()
-        .map(|bytes| match scale_type {
-            Dtype::F16 => bf16::from_f32(half::f16::from_le_bytes(*bytes).to_f32()),
-            _ => bf16::from_le_bytes(*bytes),
-        });
-    let codes = unpack(packed, columns, bits);
-    QuantizedMatrix::from_parts(rows, columns, bits, codes, scales.collect())
+    let scale_type = match scale_type {
+        Dtype::F16 => ScaleType::F16,
+        _ => ScaleType::Bf16,
+    };
+    let bits = scale.as_chunks::<2>().0.iter();
+    let scales = bits.map(|bytes| scale_type.value(u16::from_le_bytes(*bytes)));
+    let codes = unpack(packed, columns, format.bits);
+    QuantizedMatrix::from_parts(rows, columns, format, codes, scales.collect(), scale_type)
 }
 
 fn unpack(packed: &[u8], columns: usize, bits: Bits) -> Vec<i8> {
@@ -282,8 +360,10 @@ mod tests {
     #[test]
     fn packing_follows_the_layout() {
         let codes = vec![-8, -7, 0, 7, 1, 2, 3, 4, 5];
-        let scales = vec![bf16::from_f32(0.5)];
-        let matrix = QuantizedMatrix::from_parts(1, 9, Bits::Int4, codes.clone(), scales).unwrap();
+        let format = Format::grouped(Bits::Int4);
+        let matrix =
+            QuantizedMatrix::from_parts(1, 9, format, codes.clone(), vec![0.5], ScaleType::Bf16)
+                .unwrap();
         let tensors = PackedTensors::new(&matrix);
         assert_eq!((tensors.words, tensors.groups), (2, 1));
         assert_eq!(
@@ -302,8 +382,15 @@ mod tests {
     fn config_round_trips_and_refuses_by_name() {
         let path = Path::new("config.json");
         for config in [
-            QuantizationConfig::new(Bits::Int4, true),
-            QuantizationConfig::new(Bits::Int8, false),
+            QuantizationConfig::new(Format::grouped(Bits::Int4), true),
+            QuantizationConfig::new(Format::grouped(Bits::Int8), false),
+            QuantizationConfig::new(
+                Format {
+                    bits: Bits::Int8,
+                    group: Group::Channel,
+                },
+                true,
+            ),
         ] {
             let value = json!({"quantization_config": config.to_json()});
             let back = QuantizationConfig::from_json(&value, path)
@@ -314,23 +401,23 @@ mod tests {
                 "model.embed_tokens",
                 "model.layers.3.mlp.up_proj",
             ] {
-                assert_eq!(back.bits(module), config.bits(module), "{module}");
+                assert_eq!(back.format(module), config.format(module), "{module}");
             }
         }
         assert_eq!(
             QuantizationConfig::from_json(&json!({}), path).unwrap(),
             None
         );
-        let mut value =
-            json!({"quantization_config": QuantizationConfig::new(Bits::Int4, false).to_json()});
+        let config = QuantizationConfig::new(Format::grouped(Bits::Int4), false);
+        let mut value = json!({"quantization_config": config.to_json()});
         value["quantization_config"]["config_groups"]["group_0"]["weights"]["group_size"] =
-            json!(128);
+            json!(48);
         let refused = QuantizationConfig::from_json(&value, path)
             .unwrap_err()
             .to_string();
         assert_eq!(
             refused,
-            "config.json: quantization_config: `group_size` is 128\nhint: supported: 32"
+            "config.json: quantization_config: `group_size` is 48\nhint: supported: multiples of 32"
         );
     }
 }

@@ -2,15 +2,17 @@
 //!
 //! The new folder appears whole, by a rename, or not at all.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use half::bf16;
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
 use serde::Serialize;
+use serde_json::Value;
 
 use super::compressed::{PackedTensors, QuantizationConfig};
-use super::matrix::{Bits, QuantizedMatrix};
+use super::matrix::{Bits, Format, Method, QuantizedMatrix};
 use crate::checkpoint::{Checkpoint, write_atomically, write_views};
 use crate::config::ModelConfig;
 use crate::error::{ModelError, Result};
@@ -19,10 +21,40 @@ use crate::weights::copy_companions;
 /// What to quantize, and how.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct QuantizeSettings {
-    /// Width of the linear layers' codes.
-    pub bits: Bits,
+    /// Format of the linear layers' weights.
+    pub format: Format,
+    /// How their scales are chosen.
+    pub method: Method,
     /// Whether the embedding and the head are quantized too, to 8 bits; otherwise bfloat16.
     pub tables: bool,
+}
+
+impl QuantizeSettings {
+    /// Groups of 32, with a search over scales at 4 bits.
+    pub fn new(bits: Bits, tables: bool) -> Self {
+        Self {
+            format: Format::grouped(bits),
+            method: match bits {
+                Bits::Int8 => Method::Nearest,
+                Bits::Int4 => Method::Search,
+            },
+            tables,
+        }
+    }
+
+    /// Quantizes one weight; tables always as [`QuantizedMatrix::quantize`] does.
+    fn quantize(
+        self,
+        module: &str,
+        values: &[f32],
+        rows: usize,
+        columns: usize,
+    ) -> Result<QuantizedMatrix> {
+        match module == "lm_head" || module.ends_with("embed_tokens") {
+            true => QuantizedMatrix::quantize(values, rows, columns, Bits::Int8),
+            false => QuantizedMatrix::quantize_as(values, rows, columns, self.format, self.method),
+        }
+    }
 }
 
 /// What quantization did to a model.
@@ -63,6 +95,20 @@ pub fn quantize_checkpoint(
     target: &Path,
     settings: QuantizeSettings,
 ) -> Result<QuantizeReport> {
+    quantize_checkpoint_with(source, target, settings, BTreeMap::new())
+}
+
+/// As [`quantize_checkpoint`], with the weights of some modules quantized already, by the path of
+/// the module.
+///
+/// # Errors
+/// As [`quantize_checkpoint`].
+pub fn quantize_checkpoint_with(
+    source: &Path,
+    target: &Path,
+    settings: QuantizeSettings,
+    mut ready: BTreeMap<String, QuantizedMatrix>,
+) -> Result<QuantizeReport> {
     let config = ModelConfig::load(source)?;
     let path = source.join("config.json");
     let mut json = config.json();
@@ -76,16 +122,18 @@ pub fn quantize_checkpoint(
             "quantize the original",
         ));
     }
-    let quantization = QuantizationConfig::new(settings.bits, settings.tables);
+    let quantization = QuantizationConfig::new(settings.format, settings.tables);
     json["quantization_config"] = quantization.to_json();
     let checkpoint = Checkpoint::open(source)?;
-    let (stored, tensors) = quantize_tensors(&checkpoint, &config, &quantization)?;
+    let mut quantize = |module: &str, values: &[f32], rows, columns| match ready.remove(module) {
+        Some(matrix) => Ok(matrix),
+        None => settings.quantize(module, values, rows, columns),
+    };
+    let (stored, tensors) = quantize_tensors(&checkpoint, &config, &quantization, &mut quantize)?;
     let bytes_after = stored.iter().map(|tensor| tensor.bytes.len()).sum();
     write_folder(target, |folder| {
-        write_views(&folder.join("model.safetensors"), views(&stored, folder)?)?;
-        copy_companions(source, folder)?;
-        let text = serde_json::to_string_pretty(&json).unwrap_or_default();
-        write_atomically(&folder.join("config.json"), text.as_bytes())
+        write_stored(folder, &stored, &json)?;
+        copy_companions(source, folder)
     })?;
     Ok(QuantizeReport {
         bytes_before: checkpoint.stored_bytes(),
@@ -96,28 +144,38 @@ pub fn quantize_checkpoint(
 }
 
 /// A tensor ready to write.
-struct Stored {
-    name: String,
-    dtype: Dtype,
-    shape: Vec<usize>,
-    bytes: Vec<u8>,
+pub(crate) struct Stored {
+    pub name: String,
+    pub dtype: Dtype,
+    pub shape: Vec<usize>,
+    pub bytes: Vec<u8>,
 }
+
+/// Writes weights and config of a checkpoint, the config last.
+pub(crate) fn write_stored(folder: &Path, stored: &[Stored], json: &Value) -> Result<()> {
+    write_views(&folder.join("model.safetensors"), views(stored, folder)?)?;
+    let text = serde_json::to_string_pretty(json).unwrap_or_default();
+    write_atomically(&folder.join("config.json"), text.as_bytes())
+}
+
+/// Quantizes the weight of a module: its path, values, rows and columns.
+type Quantize<'a> = &'a mut dyn FnMut(&str, &[f32], usize, usize) -> Result<QuantizedMatrix>;
 
 fn quantize_tensors(
     checkpoint: &Checkpoint,
     config: &ModelConfig,
     quantization: &QuantizationConfig,
+    quantize: Quantize<'_>,
 ) -> Result<(Vec<Stored>, Vec<TensorReport>)> {
     let (mut stored, mut reports) = (Vec::new(), Vec::new());
     for (name, shape) in config.tensors() {
         let values = checkpoint.read(&name, &shape)?;
         let module = name.trim_end_matches(".weight");
-        match (quantization.bits(module), shape.as_slice()) {
-            (Some(bits), &[rows, columns]) => {
-                let matrix =
-                    QuantizedMatrix::quantize(&values, rows, columns, bits).map_err(|e| {
-                        ModelError::setting(format!("tensor `{name}`: {e}"), "see above")
-                    })?;
+        match (quantization.format(module), shape.as_slice()) {
+            (Some(_), &[rows, columns]) => {
+                let matrix = quantize(module, &values, rows, columns).map_err(|e| {
+                    ModelError::setting(format!("tensor `{name}`: {e}"), "see above")
+                })?;
                 reports.push(report(&name, &values, &matrix));
                 stored.extend(packed(module, &matrix));
             }
@@ -148,7 +206,7 @@ fn report(name: &str, values: &[f32], matrix: &QuantizedMatrix) -> TensorReport 
     }
 }
 
-fn packed(module: &str, matrix: &QuantizedMatrix) -> [Stored; 3] {
+pub(crate) fn packed(module: &str, matrix: &QuantizedMatrix) -> [Stored; 3] {
     let tensors = PackedTensors::new(matrix);
     let stored = |suffix: &str, dtype, shape, bytes| Stored {
         name: format!("{module}.{suffix}"),
@@ -165,7 +223,7 @@ fn packed(module: &str, matrix: &QuantizedMatrix) -> [Stored; 3] {
         ),
         stored(
             "weight_scale",
-            Dtype::BF16,
+            tensors.scale_type,
             vec![matrix.rows(), tensors.groups],
             tensors.scale,
         ),
@@ -214,7 +272,7 @@ fn views<'a>(stored: &'a [Stored], folder: &Path) -> Result<Vec<(String, TensorV
 }
 
 /// Fills a temporary sibling of `target` and puts it in `target`'s place.
-fn write_folder(target: &Path, fill: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
+pub(crate) fn write_folder(target: &Path, fill: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
     let temporary = sibling(target, "tmp");
     let _ = std::fs::remove_dir_all(&temporary);
     std::fs::create_dir_all(&temporary).map_err(|e| ModelError::io("write", &temporary, e))?;
@@ -250,8 +308,6 @@ fn sibling(target: &Path, kind: &str) -> PathBuf {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::Value;
-
     use super::*;
     use crate::checkpoint::StoredType;
     use crate::quant::read_quantized;
@@ -277,7 +333,7 @@ mod tests {
         let original = Checkpoint::open(&source).unwrap();
         for (bits, tables, most) in [(Bits::Int8, false, 12.0), (Bits::Int4, true, 8.0)] {
             let report =
-                quantize_checkpoint(&source, &target, QuantizeSettings { bits, tables }).unwrap();
+                quantize_checkpoint(&source, &target, QuantizeSettings::new(bits, tables)).unwrap();
             assert!(
                 report.bits_per_weight < most,
                 "{} bits",
@@ -302,12 +358,14 @@ mod tests {
             for (name, shape) in config.tensors() {
                 let values = original.read(&name, &shape).unwrap();
                 let module = name.trim_end_matches(".weight");
-                match quantization.bits(module) {
-                    Some(bits) if shape.len() == 2 => {
+                match quantization.format(module) {
+                    Some(format) if shape.len() == 2 => {
                         let fresh =
-                            QuantizedMatrix::quantize(&values, shape[0], shape[1], bits).unwrap();
-                        let read = read_quantized(&back, &target, module, shape[0], shape[1], bits)
-                            .unwrap();
+                            QuantizedMatrix::quantize(&values, shape[0], shape[1], format.bits)
+                                .unwrap();
+                        let read =
+                            read_quantized(&back, &target, module, shape[0], shape[1], format)
+                                .unwrap();
                         assert_eq!(read, fresh, "{name}");
                     }
                     _ => assert_eq!(back.read(&name, &shape).unwrap(), values, "{name}"),
@@ -323,10 +381,7 @@ mod tests {
         let again = quantize_checkpoint(
             &target,
             &room.path().join("c"),
-            QuantizeSettings {
-                bits: Bits::Int8,
-                tables: false,
-            },
+            QuantizeSettings::new(Bits::Int8, false),
         );
         assert!(again.unwrap_err().to_string().contains("quantized already"));
         assert!(!room.path().join("c").exists());

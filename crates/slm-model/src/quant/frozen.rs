@@ -1,7 +1,7 @@
 //! A matrix that is only read while others learn: packed in memory, widened tile by tile inside
 //! each product, so that no f32 copy of it ever exists.
 //!
-//! Linear layers are held in NF4 (QLoRA). The embedding and the head, which QLoRA does not
+//! Linear layers are held in NF4 (QLoRA), or as a quantized checkpoint has them. The embedding and the head, which QLoRA does not
 //! quantize, are held in bfloat16: lossless where the checkpoint stores them so, as most do, and
 //! half the memory of f32. Knows matrices; not burn, not layers.
 
@@ -9,6 +9,7 @@ use half::bf16;
 use half::slice::HalfFloatSliceExt;
 use rayon::prelude::*;
 
+use super::matrix::QuantizedMatrix;
 use super::nf4::Nf4;
 use crate::error::Result;
 use crate::kernels::gemm::{Threads, View, Write, product};
@@ -31,6 +32,7 @@ pub struct FrozenMatrix {
 enum Stored {
     Nf4(Nf4),
     Bf16(Vec<bf16>),
+    Codes(QuantizedMatrix),
 }
 
 impl FrozenMatrix {
@@ -49,6 +51,15 @@ impl FrozenMatrix {
             columns,
             stored,
         })
+    }
+
+    /// Holds a matrix that is quantized already, as a checkpoint has it.
+    pub fn codes(matrix: QuantizedMatrix) -> Self {
+        Self {
+            rows: matrix.rows(),
+            columns: matrix.columns(),
+            stored: Stored::Codes(matrix),
+        }
     }
 
     /// Holds a matrix in bfloat16, rounded to nearest even.
@@ -75,6 +86,7 @@ impl FrozenMatrix {
         match &self.stored {
             Stored::Nf4(nf4) => nf4.bytes(),
             Stored::Bf16(values) => 2 * values.len(),
+            Stored::Codes(matrix) => matrix.codes().len() + 4 * matrix.scales().len(),
         }
     }
 
@@ -83,6 +95,7 @@ impl FrozenMatrix {
         match &self.stored {
             Stored::Nf4(nf4) => nf4.read(start, out),
             Stored::Bf16(values) => values[start..start + out.len()].convert_to_f32_slice(out),
+            Stored::Codes(matrix) => matrix.read(start, out),
         }
     }
 

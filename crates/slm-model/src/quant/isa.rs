@@ -21,10 +21,19 @@ impl Isa {
     /// Plain Rust, on every machine.
     pub const PORTABLE: Self = Self(Level::Portable);
 
-    /// The fastest one here.
+    /// The fastest one here, or the one that the environment's `SLM_KERNELS` names, to measure
+    /// what another machine would do; a name that is not there counts as none.
     pub fn best() -> Self {
         static BEST: OnceLock<Isa> = OnceLock::new();
-        *BEST.get_or_init(|| Self::available().last().copied().unwrap_or(Self::PORTABLE))
+        *BEST.get_or_init(|| {
+            let available = Self::available();
+            let asked = std::env::var("SLM_KERNELS").unwrap_or_default();
+            let named = available.iter().find(|isa| isa.name() == asked);
+            named
+                .or(available.last())
+                .copied()
+                .unwrap_or(Self::PORTABLE)
+        })
     }
 
     /// All that this machine has, slowest first.
@@ -33,7 +42,9 @@ impl Isa {
         let mut found = vec![Self::PORTABLE];
         #[cfg(target_arch = "x86_64")]
         {
-            let avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
+            let avx2 = is_x86_feature_detected!("avx2")
+                && is_x86_feature_detected!("fma")
+                && is_x86_feature_detected!("f16c");
             let vnni = is_x86_feature_detected!("avx512f")
                 && is_x86_feature_detected!("avx512bw")
                 && is_x86_feature_detected!("avx512vnni");

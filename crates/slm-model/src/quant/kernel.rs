@@ -2,6 +2,7 @@
 
 use super::activations::CodeSlice;
 use super::isa::Isa;
+use super::matrix::ScaleType;
 pub use super::portable::Panels;
 use super::portable::STEP;
 use super::{LANES, MAX_TILE};
@@ -17,6 +18,25 @@ macro_rules! in_tile {
         by_isa::$kernel::<{ $m }, { $n }>($isa, $w, $x.as_chunks().0, $out, $stride);
         $n
     }};
+}
+
+/// Calls a kernel of packed integers whose tile width is known at run time only.
+macro_rules! in_width {
+    ($kernel:ident, $f16:literal, $isa:expr, $codes:expr, $scales:expr, $x:expr, $width:expr, $out:expr) => {
+        match $width {
+            1 => by_isa::$kernel::<1, $f16>($isa, $codes, $scales, $x.of_width(), &mut $out[..1]),
+            2 => by_isa::$kernel::<2, $f16>($isa, $codes, $scales, $x.of_width(), &mut $out[..2]),
+            4 => by_isa::$kernel::<4, $f16>($isa, $codes, $scales, $x.of_width(), &mut $out[..4]),
+            MAX_TILE => by_isa::$kernel::<MAX_TILE, $f16>(
+                $isa,
+                $codes,
+                $scales,
+                $x.of_width(),
+                &mut $out[..MAX_TILE],
+            ),
+            other => panic!("no kernel for tiles of {other} rows"),
+        }
+    };
 }
 
 /// Sums over `k` of `panel[k][lane] * x[k][m]`, in order, by fused multiply-add, for `count` panels.
@@ -93,18 +113,14 @@ pub(super) fn int8_panel(
     isa: Isa,
     codes: &[[u8; STEP]],
     scales: &[[u16; LANES]],
+    kind: ScaleType,
     x: CodeSlice<'_>,
     width: usize,
     out: &mut [[f32; LANES]],
 ) {
-    match width {
-        1 => by_isa::int8_panel::<1>(isa, codes, scales, x.of_width(), &mut out[..1]),
-        2 => by_isa::int8_panel::<2>(isa, codes, scales, x.of_width(), &mut out[..2]),
-        4 => by_isa::int8_panel::<4>(isa, codes, scales, x.of_width(), &mut out[..4]),
-        MAX_TILE => {
-            by_isa::int8_panel::<MAX_TILE>(isa, codes, scales, x.of_width(), &mut out[..MAX_TILE])
-        }
-        other => panic!("no kernel for tiles of {other} rows"),
+    match kind {
+        ScaleType::Bf16 => in_width!(int8_panel, false, isa, codes, scales, x, width, out),
+        ScaleType::F16 => in_width!(int8_panel, true, isa, codes, scales, x, width, out),
     }
 }
 
@@ -113,18 +129,14 @@ pub(super) fn int4_panel(
     isa: Isa,
     codes: &[[u8; STEP]],
     scales: &[[u16; LANES]],
+    kind: ScaleType,
     x: CodeSlice<'_>,
     width: usize,
     out: &mut [[f32; LANES]],
 ) {
-    match width {
-        1 => by_isa::int4_panel::<1>(isa, codes, scales, x.of_width(), &mut out[..1]),
-        2 => by_isa::int4_panel::<2>(isa, codes, scales, x.of_width(), &mut out[..2]),
-        4 => by_isa::int4_panel::<4>(isa, codes, scales, x.of_width(), &mut out[..4]),
-        MAX_TILE => {
-            by_isa::int4_panel::<MAX_TILE>(isa, codes, scales, x.of_width(), &mut out[..MAX_TILE])
-        }
-        other => panic!("no kernel for tiles of {other} rows"),
+    match kind {
+        ScaleType::Bf16 => in_width!(int4_panel, false, isa, codes, scales, x, width, out),
+        ScaleType::F16 => in_width!(int4_panel, true, isa, codes, scales, x, width, out),
     }
 }
 
@@ -155,23 +167,23 @@ mod only_portable {
         portable::bf16_panels::<M, N>(w, x, out, stride);
     }
 
-    pub fn int8_panel<const M: usize>(
+    pub fn int8_panel<const M: usize, const F16: bool>(
         _: Isa,
         w: &[[u8; STEP]],
         s: &[[u16; LANES]],
         x: CodeTile<'_, M>,
         out: &mut [[f32; LANES]],
     ) {
-        portable::int8_panel(w, s, x, out);
+        portable::int8_panel::<M, F16>(w, s, x, out);
     }
 
-    pub fn int4_panel<const M: usize>(
+    pub fn int4_panel<const M: usize, const F16: bool>(
         _: Isa,
         w: &[[u8; STEP]],
         s: &[[u16; LANES]],
         x: CodeTile<'_, M>,
         out: &mut [[f32; LANES]],
     ) {
-        portable::int4_panel(w, s, x, out);
+        portable::int4_panel::<M, F16>(w, s, x, out);
     }
 }

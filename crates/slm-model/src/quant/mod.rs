@@ -11,6 +11,8 @@ pub mod compressed;
 pub mod dense;
 pub mod folder;
 pub mod frozen;
+pub mod gptq;
+pub mod gptq_format;
 pub mod isa;
 pub mod kernel;
 pub mod linear;
@@ -23,16 +25,18 @@ pub mod rounding;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
-pub use compressed::{QuantizationConfig, read_quantized};
+pub use compressed::{QuantizationConfig, StoredWeight, read_quantized};
 pub use dense::DenseMatrix;
-pub use folder::{QuantizeReport, QuantizeSettings, TensorReport, quantize_checkpoint};
+pub use folder::{
+    QuantizeReport, QuantizeSettings, TensorReport, quantize_checkpoint, quantize_checkpoint_with,
+};
 pub use frozen::FrozenMatrix;
 pub use isa::Isa;
 pub use linear::{Linear, Threads, Weights};
-pub use matrix::{Bits, QuantizedMatrix};
+pub use matrix::{Bits, Format, Group, Method, QuantizedMatrix, ScaleType};
 pub use packed::PackedMatrix;
 
-/// Columns that share a scale.
+/// Columns that share a scale in the kernels, and by default.
 pub const GROUP: usize = 32;
 
 /// Output rows that a kernel computes together, one per lane.

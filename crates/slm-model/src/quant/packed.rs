@@ -3,12 +3,13 @@
 //! Codes are stored unsigned (code + half the range), in panels of [`LANES`] rows; a step holds
 //! four columns of each row. 8 bits: [panels][groups * 8][LANES * 4]. 4 bits: [panels][groups * 4]
 //! [LANES * 4], low nibbles the first half of a group, high nibbles the second. Scales:
-//! [panels][groups][LANES] in bfloat16. Missing rows and columns are codes of zero.
+//! [panels][groups][LANES], as wide as stored; a scale of more than [`GROUP`] columns stands once
+//! for each of the kernel's groups. Missing rows and columns are codes of zero.
 
 use super::activations::CodeSlice;
 use super::isa::Isa;
-use super::matrix::{Bits, QuantizedMatrix};
-use super::portable::{STEP, widen};
+use super::matrix::{Bits, QuantizedMatrix, ScaleType};
+use super::portable::STEP;
 use super::{GROUP, LANES, kernel};
 
 /// A [`QuantizedMatrix`] packed for products.
@@ -16,6 +17,7 @@ pub struct PackedMatrix {
     rows: usize,
     columns: usize,
     bits: Bits,
+    kind: ScaleType,
     codes: Vec<[u8; STEP]>,
     scales: Vec<[u16; LANES]>,
 }
@@ -31,12 +33,14 @@ impl PackedMatrix {
             rows,
             columns,
             bits,
+            kind: matrix.scale_type(),
             codes: vec![[empty; STEP]; panels * groups * steps_per_group(bits)],
             scales: vec![[0; LANES]; panels * groups],
         };
-        for (row, scales) in matrix.scales().chunks_exact(groups).enumerate() {
-            for (g, scale) in scales.iter().enumerate() {
-                packed.scales[row / LANES * groups + g][row % LANES] = scale.to_bits();
+        for row in 0..rows {
+            for g in 0..groups {
+                let bits = packed.kind.bits(matrix.scale(row, g * GROUP));
+                packed.scales[row / LANES * groups + g][row % LANES] = bits;
             }
         }
         for (row, codes) in matrix.codes().chunks_exact(columns).enumerate() {
@@ -79,7 +83,8 @@ impl PackedMatrix {
         );
         let first_scale = row / LANES * self.columns.div_ceil(GROUP);
         for (column, out) in out.iter_mut().enumerate() {
-            let scale = widen(self.scales[first_scale + column / GROUP][row % LANES]);
+            let bits = self.scales[first_scale + column / GROUP][row % LANES];
+            let scale = self.kind.value(bits);
             let (step, byte, shift) = self.place(row, column);
             let mask = if self.bits == Bits::Int8 { 0xff } else { 15 };
             let code = i32::from((self.codes[step][byte] >> shift) & mask) - self.bits.half();
@@ -101,8 +106,8 @@ impl PackedMatrix {
         let steps = groups * steps_per_group(self.bits);
         let codes = &self.codes[panel * steps..(panel + 1) * steps];
         match self.bits {
-            Bits::Int8 => kernel::int8_panel(isa, codes, scales, x, width, out),
-            Bits::Int4 => kernel::int4_panel(isa, codes, scales, x, width, out),
+            Bits::Int8 => kernel::int8_panel(isa, codes, scales, self.kind, x, width, out),
+            Bits::Int4 => kernel::int4_panel(isa, codes, scales, self.kind, x, width, out),
         }
     }
 

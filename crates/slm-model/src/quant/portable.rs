@@ -92,9 +92,18 @@ pub(super) fn widen(bits: u16) -> f32 {
     f32::from_bits(u32::from(bits) << 16)
 }
 
+/// A scale's bits as f32: half precision or bfloat16.
+pub(super) fn widen_scale<const F16: bool>(bits: u16) -> f32 {
+    match F16 {
+        true => half::f16::from_bits(bits).to_f32(),
+        false => widen(bits),
+    }
+}
+
 /// # Shapes
-/// `codes` [groups * GROUP / 4][LANES * 4] holding value + 128, `scales` [groups][LANES] bfloat16.
-pub(super) fn int8_panel<const M: usize>(
+/// `codes` [groups * GROUP / 4][LANES * 4] holding value + 128, `scales` [groups][LANES] in half
+/// precision if `F16`, else in bfloat16.
+pub(super) fn int8_panel<const M: usize, const F16: bool>(
     codes: &[[u8; STEP]],
     scales: &[[u16; LANES]],
     x: CodeTile<'_, M>,
@@ -108,14 +117,14 @@ pub(super) fn int8_panel<const M: usize>(
         for (codes, x) in codes[group.clone()].iter().zip(&x.codes[group]) {
             add_products(&mut dots, codes, x);
         }
-        scale_group(&mut sums, &dots, scale, &x.scales[g]);
+        scale_group::<M, F16>(&mut sums, &dots, scale, &x.scales[g]);
     }
     out.copy_from_slice(&sums);
 }
 
 /// As [`int8_panel`] for 4 bits: value + 8, in steps whose low nibbles are the first half of a
 /// group and whose high nibbles are the second. `codes` [groups * GROUP / 8][LANES * 4].
-pub(super) fn int4_panel<const M: usize>(
+pub(super) fn int4_panel<const M: usize, const F16: bool>(
     codes: &[[u8; STEP]],
     scales: &[[u16; LANES]],
     x: CodeTile<'_, M>,
@@ -131,7 +140,7 @@ pub(super) fn int4_panel<const M: usize>(
             add_products(&mut dots, &bytes.map(|b| b & 15), &x.codes[place]);
             add_products(&mut dots, &bytes.map(|b| b >> 4), &x.codes[place + half]);
         }
-        scale_group(&mut sums, &dots, scale, &x.scales[g]);
+        scale_group::<M, F16>(&mut sums, &dots, scale, &x.scales[g]);
     }
     out.copy_from_slice(&sums);
 }
@@ -146,7 +155,7 @@ fn add_products<const M: usize>(dots: &mut [[i32; LANES]; M], w: &[u8; STEP], x:
     }
 }
 
-fn scale_group<const M: usize>(
+fn scale_group<const M: usize, const F16: bool>(
     sums: &mut [[f32; LANES]; M],
     dots: &[[i32; LANES]; M],
     weight_scales: &[u16; LANES],
@@ -154,7 +163,7 @@ fn scale_group<const M: usize>(
 ) {
     for m in 0..M {
         for lane in 0..LANES {
-            let scale = widen(weight_scales[lane]) * x_scales[m];
+            let scale = widen_scale::<F16>(weight_scales[lane]) * x_scales[m];
             sums[m][lane] = (dots[m][lane] as f32).mul_add(scale, sums[m][lane]);
         }
     }

@@ -46,7 +46,7 @@ pub(super) fn bf16_panels<const M: usize, const N: usize>(
 }
 
 /// As [`portable::int8_panel`], on `isa`.
-pub(super) fn int8_panel<const M: usize>(
+pub(super) fn int8_panel<const M: usize, const F16: bool>(
     isa: Isa,
     codes: &[[u8; STEP]],
     scales: &[[u16; LANES]],
@@ -54,16 +54,16 @@ pub(super) fn int8_panel<const M: usize>(
     out: &mut [[f32; LANES]],
 ) {
     match isa.level() {
-        Level::Portable => portable::int8_panel(codes, scales, x, out),
+        Level::Portable => portable::int8_panel::<M, F16>(codes, scales, x, out),
         // SAFETY: an `Isa` is made by detection only, so the machine has what the function enables.
-        Level::Avx2 => unsafe { int8_avx2(codes, scales, x, out) },
+        Level::Avx2 => unsafe { int8_avx2::<M, F16>(codes, scales, x, out) },
         // SAFETY: as above.
-        Level::Avx512 => unsafe { int8_avx512(codes, scales, x, out) },
+        Level::Avx512 => unsafe { int8_avx512::<M, F16>(codes, scales, x, out) },
     }
 }
 
 /// As [`portable::int4_panel`], on `isa`.
-pub(super) fn int4_panel<const M: usize>(
+pub(super) fn int4_panel<const M: usize, const F16: bool>(
     isa: Isa,
     codes: &[[u8; STEP]],
     scales: &[[u16; LANES]],
@@ -71,30 +71,30 @@ pub(super) fn int4_panel<const M: usize>(
     out: &mut [[f32; LANES]],
 ) {
     match isa.level() {
-        Level::Portable => portable::int4_panel(codes, scales, x, out),
+        Level::Portable => portable::int4_panel::<M, F16>(codes, scales, x, out),
         // SAFETY: an `Isa` is made by detection only, so the machine has what the function enables.
-        Level::Avx2 => unsafe { int4_avx2(codes, scales, x, out) },
+        Level::Avx2 => unsafe { int4_avx2::<M, F16>(codes, scales, x, out) },
         // SAFETY: as above.
-        Level::Avx512 => unsafe { int4_avx512(codes, scales, x, out) },
+        Level::Avx512 => unsafe { int4_avx512::<M, F16>(codes, scales, x, out) },
     }
 }
 
 /// Calls an AVX2 function for at most four of the `M` rows at a time, what sixteen registers hold.
 macro_rules! in_fours {
-    ($rows:ident, $m:ident, $out:ident, $($argument:expr),*) => {
+    ($rows:ident, $m:ident, $out:ident, [$($more:ident)?], $($argument:expr),*) => {
         match $m {
-            1 => $rows::<M, 1>($($argument,)* 0, $out),
-            2 => $rows::<M, 2>($($argument,)* 0, $out),
+            1 => $rows::<M, 1 $(, $more)?>($($argument,)* 0, $out),
+            2 => $rows::<M, 2 $(, $more)?>($($argument,)* 0, $out),
             _ => {
                 for first in (0..$m).step_by(4) {
-                    $rows::<M, 4>($($argument,)* first, $out);
+                    $rows::<M, 4 $(, $more)?>($($argument,)* first, $out);
                 }
             }
         }
     };
 }
 
-#[target_feature(enable = "avx2,fma")]
+#[target_feature(enable = "avx2,fma,f16c")]
 fn f32_avx2<const M: usize, const N: usize>(
     w: Panels<'_, f32>,
     x: &[[f32; M]],
@@ -106,11 +106,11 @@ fn f32_avx2<const M: usize, const N: usize>(
         .into_iter()
         .zip(out.chunks_mut(out_stride))
     {
-        in_fours!(f32_rows, M, out, panel, x)
+        in_fours!(f32_rows, M, out, [], panel, x)
     }
 }
 
-#[target_feature(enable = "avx2,fma")]
+#[target_feature(enable = "avx2,fma,f16c")]
 fn bf16_avx2<const M: usize, const N: usize>(
     w: Panels<'_, u16>,
     x: &[[f32; M]],
@@ -122,31 +122,31 @@ fn bf16_avx2<const M: usize, const N: usize>(
         .into_iter()
         .zip(out.chunks_mut(out_stride))
     {
-        in_fours!(bf16_rows, M, out, panel, x)
+        in_fours!(bf16_rows, M, out, [], panel, x)
     }
 }
 
-#[target_feature(enable = "avx2,fma")]
-fn int8_avx2<const M: usize>(
+#[target_feature(enable = "avx2,fma,f16c")]
+fn int8_avx2<const M: usize, const F16: bool>(
     codes: &[[u8; STEP]],
     scales: &[[u16; LANES]],
     x: CodeTile<'_, M>,
     out: &mut [[f32; LANES]],
 ) {
-    in_fours!(int8_rows, M, out, codes, scales, x)
+    in_fours!(int8_rows, M, out, [F16], codes, scales, x)
 }
 
-#[target_feature(enable = "avx2,fma")]
-fn int4_avx2<const M: usize>(
+#[target_feature(enable = "avx2,fma,f16c")]
+fn int4_avx2<const M: usize, const F16: bool>(
     codes: &[[u8; STEP]],
     scales: &[[u16; LANES]],
     x: CodeTile<'_, M>,
     out: &mut [[f32; LANES]],
 ) {
-    in_fours!(int4_rows, M, out, codes, scales, x)
+    in_fours!(int4_rows, M, out, [F16], codes, scales, x)
 }
 
-#[target_feature(enable = "avx2,fma")]
+#[target_feature(enable = "avx2,fma,f16c")]
 #[inline]
 fn f32_rows<const M: usize, const ROWS: usize>(
     panel: &[[f32; LANES]],
@@ -166,7 +166,7 @@ fn f32_rows<const M: usize, const ROWS: usize>(
     store_rows(&sums, first, out);
 }
 
-#[target_feature(enable = "avx2,fma")]
+#[target_feature(enable = "avx2,fma,f16c")]
 #[inline]
 fn bf16_rows<const M: usize, const ROWS: usize>(
     panel: &[[u16; LANES]],
@@ -188,9 +188,9 @@ fn bf16_rows<const M: usize, const ROWS: usize>(
 
 /// `maddubs` takes one unsigned factor: |w|, against x with the sign of w. A pair of products is
 /// at most 2 * 128 * 127, within 16 bits.
-#[target_feature(enable = "avx2,fma")]
+#[target_feature(enable = "avx2,fma,f16c")]
 #[inline]
-fn int8_rows<const M: usize, const ROWS: usize>(
+fn int8_rows<const M: usize, const ROWS: usize, const F16: bool>(
     codes: &[[u8; STEP]],
     scales: &[[u16; LANES]],
     x: CodeTile<'_, M>,
@@ -218,16 +218,16 @@ fn int8_rows<const M: usize, const ROWS: usize>(
                 }
             }
         }
-        scale_rows(&mut sums, &dots, scale, &x_scale[first..]);
+        scale_rows::<ROWS, F16>(&mut sums, &dots, scale, &x_scale[first..]);
     }
     store_rows(&sums, first, out);
 }
 
 /// Sixteen products of a nibble (at most 15) and a code (at most 127) fit 16 bits, so a whole
 /// group is added up before it is widened.
-#[target_feature(enable = "avx2,fma")]
+#[target_feature(enable = "avx2,fma,f16c")]
 #[inline]
-fn int4_rows<const M: usize, const ROWS: usize>(
+fn int4_rows<const M: usize, const ROWS: usize, const F16: bool>(
     codes: &[[u8; STEP]],
     scales: &[[u16; LANES]],
     x: CodeTile<'_, M>,
@@ -260,20 +260,23 @@ fn int4_rows<const M: usize, const ROWS: usize>(
             dot[0] = _mm256_add_epi32(_mm256_madd_epi16(pairs[0], ones), offset);
             dot[1] = _mm256_add_epi32(_mm256_madd_epi16(pairs[1], ones), offset);
         }
-        scale_rows(&mut sums, &dots, scale, &x.scales[g][first..]);
+        scale_rows::<ROWS, F16>(&mut sums, &dots, scale, &x.scales[g][first..]);
     }
     store_rows(&sums, first, out);
 }
 
-#[target_feature(enable = "avx2,fma")]
+#[target_feature(enable = "avx2,fma,f16c")]
 #[inline]
-fn scale_rows<const ROWS: usize>(
+fn scale_rows<const ROWS: usize, const F16: bool>(
     sums: &mut [[__m256; 2]; ROWS],
     dots: &[[__m256i; 2]; ROWS],
     scale: &[u16; LANES],
     x_scales: &[f32],
 ) {
-    let (low, high) = halves_bf16(scale);
+    let (low, high) = match F16 {
+        true => halves_f16(scale),
+        false => halves_bf16(scale),
+    };
     for ((sum, dot), x_scale) in sums.iter_mut().zip(dots).zip(x_scales) {
         let x_scale = _mm256_set1_ps(*x_scale);
         let (a, b) = (_mm256_mul_ps(low, x_scale), _mm256_mul_ps(high, x_scale));
@@ -282,7 +285,7 @@ fn scale_rows<const ROWS: usize>(
     }
 }
 
-#[target_feature(enable = "avx2,fma")]
+#[target_feature(enable = "avx2,fma,f16c")]
 #[inline]
 fn halves_f32(values: &[f32; LANES]) -> (__m256, __m256) {
     let (low, high) = values.split_at(8);
@@ -295,7 +298,7 @@ fn halves_f32(values: &[f32; LANES]) -> (__m256, __m256) {
     }
 }
 
-#[target_feature(enable = "avx2,fma")]
+#[target_feature(enable = "avx2,fma,f16c")]
 #[inline]
 fn halves_bf16(values: &[u16; LANES]) -> (__m256, __m256) {
     // SAFETY: the array has the 32 bytes that an unaligned load reads.
@@ -306,7 +309,18 @@ fn halves_bf16(values: &[u16; LANES]) -> (__m256, __m256) {
     (wide(low), wide(high))
 }
 
-#[target_feature(enable = "avx2,fma")]
+#[target_feature(enable = "avx2,fma,f16c")]
+#[inline]
+fn halves_f16(values: &[u16; LANES]) -> (__m256, __m256) {
+    // SAFETY: the array has the 32 bytes that an unaligned load reads.
+    let both = unsafe { _mm256_loadu_si256(values.as_ptr().cast()) };
+    (
+        _mm256_cvtph_ps(_mm256_castsi256_si128(both)),
+        _mm256_cvtph_ps(_mm256_extracti128_si256::<1>(both)),
+    )
+}
+
+#[target_feature(enable = "avx2,fma,f16c")]
 #[inline]
 fn halves_u8(values: &[u8; STEP]) -> [__m256i; 2] {
     let (low, high) = values.split_at(32);
@@ -319,7 +333,7 @@ fn halves_u8(values: &[u8; STEP]) -> [__m256i; 2] {
     }
 }
 
-#[target_feature(enable = "avx2,fma")]
+#[target_feature(enable = "avx2,fma,f16c")]
 #[inline]
 fn store_rows<const ROWS: usize>(
     sums: &[[__m256; 2]; ROWS],
@@ -381,7 +395,7 @@ fn bf16_avx512<const M: usize, const N: usize>(
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
-fn int8_avx512<const M: usize>(
+fn int8_avx512<const M: usize, const F16: bool>(
     codes: &[[u8; STEP]],
     scales: &[[u16; LANES]],
     x: CodeTile<'_, M>,
@@ -403,13 +417,13 @@ fn int8_avx512<const M: usize>(
                 *dot = _mm512_dpbusd_epi32(*dot, w, x);
             }
         }
-        scale_group(&mut sums, &dots, scale, &x.scales[g]);
+        scale_group::<M, F16>(&mut sums, &dots, scale, &x.scales[g]);
     }
     store(&sums, out);
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
-fn int4_avx512<const M: usize>(
+fn int4_avx512<const M: usize, const F16: bool>(
     codes: &[[u8; STEP]],
     scales: &[[u16; LANES]],
     x: CodeTile<'_, M>,
@@ -436,20 +450,23 @@ fn int4_avx512<const M: usize>(
                 *dot = _mm512_dpbusd_epi32(_mm512_dpbusd_epi32(*dot, a, xa), b, xb);
             }
         }
-        scale_group(&mut sums, &dots, scale, &x.scales[g]);
+        scale_group::<M, F16>(&mut sums, &dots, scale, &x.scales[g]);
     }
     store(&sums, out);
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
 #[inline]
-fn scale_group<const M: usize>(
+fn scale_group<const M: usize, const F16: bool>(
     sums: &mut [__m512; M],
     dots: &[__m512i; M],
     scale: &[u16; LANES],
     x_scales: &[f32; M],
 ) {
-    let scale = load_bf16(scale);
+    let scale = match F16 {
+        true => load_f16(scale),
+        false => load_bf16(scale),
+    };
     for ((sum, dot), x_scale) in sums.iter_mut().zip(dots).zip(x_scales) {
         let scale = _mm512_mul_ps(scale, _mm512_set1_ps(*x_scale));
         *sum = _mm512_fmadd_ps(_mm512_cvtepi32_ps(*dot), scale, *sum);
@@ -469,6 +486,13 @@ fn load_bf16(values: &[u16; LANES]) -> __m512 {
     // SAFETY: the array has the 32 bytes that an unaligned load reads.
     let narrow = unsafe { _mm256_loadu_si256(values.as_ptr().cast()) };
     _mm512_castsi512_ps(_mm512_slli_epi32::<16>(_mm512_cvtepu16_epi32(narrow)))
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+#[inline]
+fn load_f16(values: &[u16; LANES]) -> __m512 {
+    // SAFETY: the array has the 32 bytes that an unaligned load reads.
+    _mm512_cvtph_ps(unsafe { _mm256_loadu_si256(values.as_ptr().cast()) })
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]

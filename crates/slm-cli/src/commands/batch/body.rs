@@ -44,9 +44,20 @@ pub struct Body {
     /// Share of the probability that is drawn from.
     #[serde(default)]
     pub top_p: Option<f32>,
+    /// Number of likeliest tokens that is drawn from.
+    #[serde(default)]
+    pub top_k: Option<usize>,
+    /// Least probability, as a part of the likeliest's, that is drawn from.
+    #[serde(default)]
+    pub min_p: Option<f32>,
+    /// What makes tokens that were there less likely.
+    #[serde(default)]
+    pub repetition_penalty: Option<f32>,
     /// Seed of the draws.
     #[serde(default)]
     pub seed: Option<u64>,
+    #[serde(default)]
+    stop: Value,
     #[serde(default)]
     response_format: Value,
     #[serde(default)]
@@ -88,6 +99,25 @@ impl Body {
             },
             not_trained: Vec::new(),
         }
+    }
+
+    /// The texts that end an answer.
+    ///
+    /// # Errors
+    /// `stop` is neither a text nor a list of texts, or one of them is empty.
+    pub fn stops(&self) -> Result<Vec<String>, BadBody> {
+        let stops = match &self.stop {
+            Value::Null => Vec::new(),
+            Value::Array(stops) => stops.iter().collect(),
+            one => vec![one],
+        };
+        let text = |stop: &Value| {
+            stop.as_str()
+                .filter(|text| !text.is_empty())
+                .map(str::to_owned)
+        };
+        let stops: Option<Vec<String>> = stops.into_iter().map(text).collect();
+        stops.ok_or_else(|| BadBody::of("stop", "`stop` is no text and no list of texts"))
     }
 
     /// What the answer is held to.

@@ -13,7 +13,9 @@ use slm_model::Tokenizer;
 
 use super::body::{BadBody, Body, Form};
 use crate::constraint::fault;
-use crate::local::{finish_reason, grammars, stop_tokens, text_of};
+use crate::local::{
+    confidence, cut_at, ends_at, fields, finish_reason, grammars, stop_tokens, text_of,
+};
 
 /// The longest answer where the request does not say.
 const DEFAULT_MAX_TOKENS: usize = 256;
@@ -66,25 +68,33 @@ pub struct Responder {
     /// Made when the first answer is held to something.
     grammars: OnceLock<Result<Grammars, GrammarError>>,
     lenient: bool,
+    close: bool,
 }
 
 /// A request with what its answer is held to.
 struct Prepared {
     request: Request,
     form: Form,
+    stops: Vec<String>,
     grammar: Option<Arc<Grammar>>,
 }
 
 impl Responder {
     /// A responder under the name by which the model was asked for. `lenient` leaves out what of
-    /// a schema cannot be enforced.
-    pub fn new(model: &str, tokenizer: Tokenizer, engine: Engine, lenient: bool) -> Self {
+    /// a schema cannot be enforced, `close` brings what is held to a form to its end in time.
+    pub fn new(
+        model: &str,
+        tokenizer: Tokenizer,
+        engine: Engine,
+        (lenient, close): (bool, bool),
+    ) -> Self {
         Self {
             model: model.to_owned(),
             grammars: OnceLock::new(),
             tokenizer,
             engine,
             lenient,
+            close,
         }
     }
 
@@ -123,7 +133,7 @@ impl Responder {
     }
 
     fn prepare(&self, body: &Body) -> Result<Prepared, BadBody> {
-        let form = body.form()?;
+        let (form, stops) = (body.form()?, body.stops()?);
         let (constraint, parameter) = match &form {
             Form::Free => (None, ""),
             Form::Content(constraint) => (Some(constraint), "response_format"),
@@ -143,6 +153,11 @@ impl Responder {
             request: Request {
                 temperature: body.temperature.unwrap_or(0.0),
                 top_p: body.top_p.unwrap_or(1.0),
+                top_k: body.top_k.unwrap_or(0),
+                min_p: body.min_p.unwrap_or(0.0),
+                repetition_penalty: body.repetition_penalty.unwrap_or(1.0),
+                ends: ends_at(&self.tokenizer, &stops),
+                close: self.close,
                 seed: body.seed.unwrap_or(0),
                 mask: grammar
                     .as_ref()
@@ -150,6 +165,7 @@ impl Responder {
                 ..Request::greedy(prompt, budget.unwrap_or(DEFAULT_MAX_TOKENS), stop)
             },
             form,
+            stops,
             grammar,
         })
     }
@@ -164,7 +180,7 @@ impl Responder {
 
     fn completion(&self, line: &Line, prepared: &Prepared, answer: &Answer) -> Value {
         let text = match text_of(&self.tokenizer, answer) {
-            Ok(text) => text,
+            Ok(text) => cut_at(text, &prepared.stops),
             Err(error) => return bad_request(line, &error.to_string(), None),
         };
         let (prompt, new) = (answer.prefill_tokens, answer.tokens.len());
@@ -178,7 +194,11 @@ impl Responder {
                 "total_tokens": prompt + new,
             },
         });
+        body["confidence"] = confidence(&answer.log_probabilities).into();
         if let Some(grammar) = &prepared.grammar {
+            if let Some(Ok(grammars)) = self.grammars.get() {
+                body["field_confidence"] = json!(fields(grammars, &text, answer));
+            }
             body["usage"]["forced_tokens"] = answer.forced_tokens.into();
             if let Some(validation) = validation(grammar, &prepared.form, &text) {
                 body["validation"] = validation;

@@ -5,7 +5,7 @@
 use anyhow::Result;
 use clap::Args;
 use serde_json::json;
-use slm_infer::{BenchSettings, WeightFormat, bench};
+use slm_infer::{BenchSettings, SharedReport, SharedSettings, WeightFormat, bench, bench_shared};
 use slm_model::quant::Bits;
 
 use super::{peak_rss_bytes, shape};
@@ -42,6 +42,12 @@ pub struct BenchGenerate {
     /// Sequences decoded together
     #[arg(long, value_name = "COUNT", default_value_t = 1)]
     batch: usize,
+    /// Answer this many requests, one by one and then `--batch` together (at least 16)
+    #[arg(long, value_name = "COUNT", requires = "prefix")]
+    requests: Option<usize>,
+    /// Tokens that the prompts of `--requests` begin with; `--prompt` follow in each
+    #[arg(long, value_name = "TOKENS", requires = "requests")]
+    prefix: Option<usize>,
 }
 
 impl BenchGenerate {
@@ -54,6 +60,18 @@ impl BenchGenerate {
             Format::Int8 => WeightFormat::Quantized(Bits::Int8),
             Format::Int4 => WeightFormat::Quantized(Bits::Int4),
         };
+        if let (Some(requests), Some(prefix)) = (self.requests, self.prefix) {
+            let settings = SharedSettings {
+                format,
+                requests,
+                prefix,
+                own: self.prompt,
+                new: self.new,
+                batch: self.batch.max(16),
+                seed: 0,
+            };
+            return show_shared(context, &bench_shared(&config, settings)?);
+        }
         let settings = BenchSettings {
             format,
             prompt: self.prompt,
@@ -80,4 +98,23 @@ impl BenchGenerate {
             report.threads,
         ))
     }
+}
+
+fn show_shared(context: &Context, report: &SharedReport) -> Result<()> {
+    if context.terminal.is_json() {
+        return context.terminal.json(report);
+    }
+    let same = if report.same_answers {
+        "the same"
+    } else {
+        "DIFFERENT"
+    };
+    context.terminal.data(&format!(
+        "one by one  {:.2} s\ntogether    {:.2} s\nratio       {:.2}, {same} answers\nkernels     {}, {} threads\n",
+        report.one_by_one_seconds,
+        report.together_seconds,
+        report.ratio,
+        report.instruction_set,
+        report.threads,
+    ))
 }

@@ -15,7 +15,7 @@ use crate::failure::Failure;
 /// There is no such name or file, or the file is no config that is known here.
 pub fn shape(name: &str) -> Result<ModelConfig> {
     if name == "smollm2-135m" {
-        return Ok(smollm2_135m().config()?);
+        return Ok(LlamaShape::smollm2_135m().config()?);
     }
     let path = Path::new(name);
     if path.is_dir() {
@@ -30,22 +30,6 @@ pub fn shape(name: &str) -> Result<ModelConfig> {
     let value = serde_json::from_str(&text)
         .map_err(|error| Failure::new(format!("{}: not valid JSON: {error}", path.display())))?;
     Ok(ModelConfig::from_json(&value, path)?)
-}
-
-/// SmolLM2-135M, as its published config has it.
-fn smollm2_135m() -> LlamaShape {
-    LlamaShape {
-        vocab_size: 49_152,
-        hidden_size: 576,
-        intermediate_size: 1536,
-        num_hidden_layers: 30,
-        num_attention_heads: 9,
-        num_key_value_heads: 3,
-        max_position_embeddings: 8192,
-        rope_theta: 100_000.0,
-        rms_norm_eps: 1e-5,
-        eos_token_ids: vec![0],
-    }
 }
 
 #[cfg(test)]

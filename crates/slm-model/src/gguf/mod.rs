@@ -1,0 +1,16 @@
+//! GGUF, the file of llama.cpp: models written to it and read from it.
+//!
+//! `format` knows the container, `blocks` how numbers are packed, `names` what llama.cpp calls our
+//! tensors, `vocabulary` how a tokenizer is told; `export` and `import` put these together.
+
+mod blocks;
+mod export;
+mod format;
+mod import;
+mod names;
+mod vocabulary;
+
+pub use blocks::{BlockType, dequantize, quantize};
+pub use export::{ExportReport, export};
+pub use format::{GgufFile, Metadata};
+pub use import::import;
