@@ -27,13 +27,18 @@ impl Isa {
         static BEST: OnceLock<Isa> = OnceLock::new();
         *BEST.get_or_init(|| {
             let available = Self::available();
-            let asked = std::env::var("SLM_KERNELS").unwrap_or_default();
+            let asked = Self::asked().unwrap_or_default();
             let named = available.iter().find(|isa| isa.name() == asked);
             named
                 .or(available.last())
                 .copied()
                 .unwrap_or(Self::PORTABLE)
         })
+    }
+
+    /// What `SLM_KERNELS` says.
+    pub(crate) fn asked() -> Option<String> {
+        std::env::var("SLM_KERNELS").ok()
     }
 
     /// All that this machine has, slowest first.

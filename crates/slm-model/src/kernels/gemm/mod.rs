@@ -16,6 +16,8 @@ use std::sync::OnceLock;
 
 use blocked::{Output, multiply};
 
+use crate::quant::Isa;
+
 /// A strided matrix over a slice.
 #[derive(Clone, Copy)]
 pub struct View<'a> {
@@ -181,10 +183,18 @@ enum Kernel {
 }
 
 impl Kernel {
-    /// The fastest one here.
+    /// The fastest one here, of those that `SLM_KERNELS` leaves.
     fn best() -> Self {
         static BEST: OnceLock<Kernel> = OnceLock::new();
-        *BEST.get_or_init(|| Self::available().last().copied().unwrap_or(Self::Portable))
+        *BEST.get_or_init(|| {
+            let most = match Isa::asked().as_deref() {
+                Some("portable") => 1,
+                Some("avx2") => 2,
+                _ => usize::MAX,
+            };
+            let left = Self::available().into_iter().take(most);
+            left.last().unwrap_or(Self::Portable)
+        })
     }
 
     /// All that this machine can run, slowest first.
