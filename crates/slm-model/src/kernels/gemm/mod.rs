@@ -192,8 +192,9 @@ impl Kernel {
                 Some("avx2") => 2,
                 _ => usize::MAX,
             };
-            let left = Self::available().into_iter().take(most);
-            left.last().unwrap_or(Self::Portable)
+            let mut left = Self::available();
+            left.truncate(most);
+            left.pop().unwrap_or(Self::Portable)
         })
     }
 
