@@ -8,7 +8,7 @@ use slm_eval::results::{MetricValue, Results, SystemResult};
 
 use super::*;
 use crate::app::Filter;
-use crate::events::Run;
+use crate::events::{Run, RunFile};
 
 fn answer(right: bool, cause: &str, output: &str) -> SampleAnswer {
     SampleAnswer {
@@ -208,7 +208,10 @@ fn a_run_draws_its_curves_and_where_it_stands() {
     let text: String = (1..=50)
         .map(|step| format!("{{\"event\":\"step\",\"step\":{step},\"steps\":100,\"loss\":{},\"learning_rate\":0.001,\"tokens_per_second\":1200,\"elapsed_seconds\":{step}}}\n", 4.0 / f64::from(step)))
         .collect();
-    let mut app = App::new(Source::Run(Run::parse(&text), "events.jsonl".into()));
+    let mut app = App::new(Source::Runs(vec![RunFile::new(
+        "events.jsonl".as_ref(),
+        Run::parse(&text),
+    )]));
     let frame = frame(&mut app);
     assert!(
         frame.contains(
@@ -237,7 +240,7 @@ fn no_size_of_screen_breaks_a_view() {
             frame_of(&mut app, width, height);
         }
         let run = Run::parse("{\"step\":1,\"loss\":1}\n");
-        let mut app = App::new(Source::Run(run, "e".into()));
+        let mut app = App::new(Source::Runs(vec![RunFile::new("e".as_ref(), run)]));
         frame_of(&mut app, width, height);
     }
 }

@@ -1,0 +1,498 @@
+//! A dataset under review: what is open, selected, searched and written, and how actions change it.
+//!
+//! Rows are found and searched in slices ([`Browser::work`]) and parsed when they are shown.
+//! Does not know the terminal: keys come in, the views read, an editor is asked for.
+
+pub mod lines;
+pub mod provenance;
+pub mod row;
+pub mod scan;
+pub mod verdicts;
+
+use std::collections::HashMap;
+use std::io::BufRead;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use ratatui::crossterm::event::{KeyCode, KeyEvent};
+use slm_data::review::{Verdict, open_review};
+use slm_data::{Format, Role, Sample};
+
+use crate::keys::Action;
+use lines::Lines;
+use provenance::Ledger;
+use row::{Reading, Row};
+use scan::{RowFilter, Scan};
+use verdicts::{Verdicts, judged};
+
+/// Files of a dataset's folder, in the order of the Tab key.
+const FILES: [&str; 3] = ["train.jsonl", "validation.jsonl", "test.jsonl"];
+/// Bytes in which lines are found between two frames.
+const FIND: usize = 16 << 20;
+/// Bytes that are searched between two frames; rows that may match are parsed.
+const SEARCH: u64 = 4 << 20;
+/// Parsed rows that are remembered.
+const REMEMBERED: usize = 512;
+/// Lines looked at to tell a dataset from other files.
+const TELLING: usize = 100;
+
+/// A verdict whose reason is being written.
+#[derive(Debug, Clone)]
+pub struct Writing {
+    /// The verdict.
+    pub verdict: Verdict,
+    /// The reason so far.
+    pub text: String,
+    edited: Option<String>,
+}
+
+/// What the keys are written into.
+#[derive(Debug, Clone, Default)]
+pub enum Typing {
+    /// Nothing: keys are actions.
+    #[default]
+    Nothing,
+    /// The search.
+    Search,
+    /// A reason.
+    Reason(Writing),
+}
+
+/// A dataset and what is shown of it.
+#[derive(Debug)]
+pub struct Browser {
+    files: Vec<PathBuf>,
+    at: usize,
+    /// The open file's rows.
+    pub lines: Lines,
+    reading: Reading,
+    /// The verdicts on its rows.
+    pub verdicts: Verdicts,
+    /// Its ledger.
+    pub ledger: Ledger,
+    /// Which rows are listed.
+    pub filter: RowFilter,
+    /// The text searched for.
+    pub search: String,
+    /// The search that lists rows; none where all are listed.
+    pub scan: Option<Scan>,
+    /// The position among the rows listed.
+    pub selected: usize,
+    /// Whether one row fills the screen.
+    pub open: bool,
+    /// The first line of its text on screen.
+    pub scroll: usize,
+    /// Lines of a page, told by the last drawing.
+    pub page: usize,
+    /// Lines of the open row, told by the last drawing.
+    pub height: usize,
+    /// What keys are written into.
+    pub typing: Typing,
+    /// What to tell the reader, where it is not about verdicts.
+    pub said: String,
+    /// A text that is to be edited.
+    pub wanted: Option<String>,
+    /// Edited answers whose reason was not given yet, by the row's hash.
+    drafts: HashMap<String, String>,
+    remembered: HashMap<usize, Rc<Row>>,
+}
+
+impl Browser {
+    /// Opens the file at this position of a dataset's files.
+    ///
+    /// # Errors
+    /// The file cannot be opened.
+    pub fn open(files: Vec<PathBuf>, at: usize) -> std::io::Result<Self> {
+        let first = files.get(at).cloned().unwrap_or_default();
+        let mut browser = Self {
+            lines: Lines::open(&first)?,
+            reading: Reading::of(&first),
+            verdicts: Verdicts::open(Verdicts::place(&first)),
+            ledger: Ledger::beside(&first),
+            files,
+            at,
+            filter: RowFilter::All,
+            search: String::new(),
+            scan: None,
+            selected: 0,
+            open: false,
+            scroll: 0,
+            page: 10,
+            height: 0,
+            typing: Typing::Nothing,
+            said: String::new(),
+            wanted: None,
+            drafts: HashMap::new(),
+            remembered: HashMap::new(),
+        };
+        browser.begin();
+        Ok(browser)
+    }
+
+    /// The files of a dataset's folder.
+    pub fn files_of(folder: &Path) -> Vec<PathBuf> {
+        let files = FILES.iter().map(|name| folder.join(name));
+        files.filter(|file| file.is_file()).collect()
+    }
+
+    /// Whether one of the first lines is a row of a dataset, or the file has nothing but white
+    /// space.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn is_dataset(path: &Path) -> std::io::Result<bool> {
+        let mut reader = std::io::BufReader::new(std::fs::File::open(path)?);
+        let (mut line, mut rows) = (Vec::new(), 0);
+        while rows < TELLING {
+            line.clear();
+            if reader.read_until(b'\n', &mut line)? == 0 {
+                break;
+            }
+            let text = line.trim_ascii();
+            let text = text.strip_prefix("\u{feff}".as_bytes()).unwrap_or(text);
+            if text.is_empty() {
+                continue;
+            }
+            rows += 1;
+            let row = serde_json::from_slice(text).ok();
+            if row.is_some_and(|row| Format::detect(&row).is_ok()) {
+                return Ok(true);
+            }
+        }
+        Ok(rows == 0)
+    }
+
+    /// Finds the first rows, and reads the first so that it tells the format.
+    fn begin(&mut self) {
+        self.find(FIND / 16);
+        let first = (0..self.lines.len().min(TELLING))
+            .find(|row| matches!(self.row(*row).as_deref(), Some(Row::Good(..))));
+        if first.is_none() && !self.lines.is_empty() {
+            self.said = format!("none of the first {TELLING} lines is a row");
+        }
+    }
+
+    /// The open file.
+    pub fn file(&self) -> &Path {
+        &self.files[self.at]
+    }
+
+    /// The open file's number, from 1, and how many there are.
+    pub fn number(&self) -> (usize, usize) {
+        (self.at + 1, self.files.len())
+    }
+
+    /// Rows listed so far.
+    pub fn listed(&self) -> usize {
+        match &self.scan {
+            Some(scan) => scan.found.len(),
+            None => self.lines.len(),
+        }
+    }
+
+    /// The row at a position of the list.
+    pub fn row_at(&self, position: usize) -> Option<usize> {
+        match &self.scan {
+            Some(scan) => scan.found.get(position).copied(),
+            None => (position < self.lines.len()).then_some(position),
+        }
+    }
+
+    /// A row, parsed now or before; none behind the last.
+    pub fn row(&mut self, row: usize) -> Option<Rc<Row>> {
+        if let Some(known) = self.remembered.get(&row) {
+            return Some(known.clone());
+        }
+        let place = self.lines.place(row)?;
+        let read = match self.lines.row(row) {
+            Ok(bytes) => self.reading.read(&bytes, place.line),
+            Err(reason) => Row::Bad {
+                reason,
+                text: String::new(),
+            },
+        };
+        if self.remembered.len() >= REMEMBERED {
+            self.remembered.clear();
+        }
+        let read = Rc::new(read);
+        self.remembered.insert(row, read.clone());
+        Some(read)
+    }
+
+    /// The row selected, and its position in the file.
+    pub fn current(&mut self) -> Option<(usize, Rc<Row>)> {
+        let row = self.row_at(self.selected)?;
+        Some((row, self.row(row)?))
+    }
+
+    /// Does a slice of what is to be done between two frames; whether there is more of it.
+    pub fn work(&mut self) -> bool {
+        let finding = self.find(FIND);
+        let searching = match &mut self.scan {
+            Some(scan) => {
+                let (lines, reading) = (&mut self.lines, &mut self.reading);
+                match scan.go_on(lines, reading, &self.verdicts, SEARCH) {
+                    Ok(more) => more,
+                    Err(error) => {
+                        self.said = format!("the search ended: reading failed: {error}");
+                        false
+                    }
+                }
+            }
+            None => false,
+        };
+        finding || searching || (self.open && self.ledger.go_on())
+    }
+
+    fn find(&mut self, bytes: usize) -> bool {
+        self.lines.find(bytes).unwrap_or_else(|error| {
+            self.said = format!("the rows behind are not shown: reading failed: {error}");
+            false
+        })
+    }
+
+    /// Whether keys are text now.
+    pub fn is_typing(&self) -> bool {
+        !matches!(self.typing, Typing::Nothing)
+    }
+
+    /// Takes an action.
+    pub fn act(&mut self, action: Action) {
+        self.said.clear();
+        match action {
+            Action::Switch => self.next_file(),
+            Action::Open if !self.open => self.open = self.row_at(self.selected).is_some(),
+            Action::Back => self.open = false,
+            Action::Filter => {
+                self.filter = self.filter.next();
+                self.list();
+            }
+            Action::Search => {
+                self.typing = Typing::Search;
+                self.open = false;
+            }
+            Action::Next => self.select(Action::Down),
+            Action::Previous => self.select(Action::Up),
+            Action::Accept => self.judge(Verdict::Accept),
+            Action::Reject => self.judge(Verdict::Reject),
+            Action::Edit => self.edit(),
+            Action::Undo => self.undo(),
+            action if self.open => {
+                let most = self.height.saturating_sub(self.page) + 1;
+                self.scroll = moved(self.scroll, most, self.page, action);
+            }
+            action => self.select(action),
+        }
+        self.look_up();
+    }
+
+    /// Selects a position of the list, as a click does; one that is selected is opened.
+    pub fn click(&mut self, position: usize) {
+        if position == self.selected {
+            self.act(Action::Open);
+        } else if position < self.listed() {
+            self.selected = position;
+        }
+    }
+
+    /// Asks the ledger for the open row.
+    fn look_up(&mut self) {
+        let row = if self.open { self.current() } else { None };
+        if let Some((_, row)) = row
+            && let Row::Good(sample, _) = &*row
+        {
+            self.ledger.want(&sample.id);
+        }
+    }
+
+    fn select(&mut self, action: Action) {
+        self.selected = moved(self.selected, self.listed(), self.page, action);
+        self.scroll = 0;
+    }
+
+    fn list(&mut self) {
+        self.scan = Scan::new(self.filter, &self.search);
+        self.selected = 0;
+        self.scroll = 0;
+        self.open = false;
+    }
+
+    fn next_file(&mut self) {
+        if self.files.len() < 2 {
+            return;
+        }
+        if self.verdicts.unsaved {
+            self.verdicts.save();
+            if self.verdicts.unsaved {
+                return;
+            }
+        }
+        match Self::open(self.files.clone(), (self.at + 1) % self.files.len()) {
+            Ok(mut next) => {
+                next.drafts = std::mem::take(&mut self.drafts);
+                *self = next;
+            }
+            Err(error) => self.said = format!("the next file cannot be opened: {error}"),
+        }
+    }
+
+    /// Takes a key while keys are text.
+    pub fn type_key(&mut self, key: KeyEvent) {
+        match (&mut self.typing, key.code) {
+            (Typing::Nothing, _) => {}
+            (Typing::Search, KeyCode::Enter) => self.typing = Typing::Nothing,
+            (Typing::Search, code) => {
+                match code {
+                    KeyCode::Esc => {
+                        self.typing = Typing::Nothing;
+                        self.search.clear();
+                    }
+                    KeyCode::Backspace => {
+                        self.search.pop();
+                    }
+                    KeyCode::Char(character) => self.search.push(character),
+                    _ => return,
+                }
+                self.list();
+            }
+            (Typing::Reason(writing), KeyCode::Esc) => {
+                self.said = match writing.edited {
+                    Some(_) => "no verdict given; e goes on with the edited answer".into(),
+                    None => "no verdict given".into(),
+                };
+                self.typing = Typing::Nothing;
+            }
+            (Typing::Reason(writing), KeyCode::Enter) => {
+                if !writing.text.trim().is_empty() {
+                    self.give();
+                }
+            }
+            (Typing::Reason(writing), KeyCode::Backspace) => {
+                writing.text.pop();
+            }
+            (Typing::Reason(writing), KeyCode::Char(character)) => writing.text.push(character),
+            (Typing::Reason(_), _) => {}
+        }
+    }
+
+    /// The sample selected with its hash, or why it cannot be judged.
+    fn sample(&mut self) -> Option<(usize, Sample, String)> {
+        match self.current() {
+            Some((row, shown)) => match &*shown {
+                Row::Good(sample, hash) => return Some((row, (**sample).clone(), hash.clone())),
+                Row::Bad { .. } => self.said = "a line that is no row cannot be judged".into(),
+            },
+            None => self.said = "there is no row to judge".into(),
+        }
+        None
+    }
+
+    /// Accepts the row, or asks for the reason.
+    fn judge(&mut self, verdict: Verdict) {
+        let Some((row, sample, hash)) = self.sample() else {
+            return;
+        };
+        let before = self.verdicts.of(&hash);
+        if verdict == Verdict::Accept {
+            let review = judged(open_review(&sample), verdict, "", None);
+            return self.verdicts.put(row, review);
+        }
+        let reason = before.filter(|review| review.verdict == Some(verdict));
+        self.typing = Typing::Reason(Writing {
+            verdict,
+            text: reason.map_or_else(String::new, |review| review.reason.clone()),
+            edited: None,
+        });
+    }
+
+    /// Asks for an editor on the answer: as drafted, as edited before, or as it is.
+    fn edit(&mut self) {
+        let Some((_, sample, hash)) = self.sample() else {
+            return;
+        };
+        let Some(answer) = sample.answer() else {
+            self.said = "the row has no assistant turn, so there is no answer to edit".into();
+            return;
+        };
+        let edited = self.verdicts.of(&hash).and_then(|r| r.edited.clone());
+        let draft = self.drafts.get(&hash).cloned();
+        self.wanted = Some(draft.or(edited).unwrap_or_else(|| answer.to_owned()));
+    }
+
+    /// Takes what the editor gave back, and asks for the reason; or why there is nothing.
+    pub fn edited(&mut self, outcome: Result<String, String>) {
+        let text = match outcome {
+            Ok(text) => text,
+            Err(why) => {
+                self.said = why;
+                return;
+            }
+        };
+        let Some((_, sample, hash)) = self.sample() else {
+            return;
+        };
+        let before = self.verdicts.of(&hash).cloned();
+        let known = before.as_ref().and_then(|review| review.edited.as_deref());
+        if text.trim().is_empty() {
+            self.said = "the answer was left empty; to drop the row, reject it".into();
+        } else if known.or(sample.answer()) == Some(&*text) {
+            self.said = "nothing was changed".into();
+        } else {
+            self.drafts.insert(hash, text.clone());
+            self.typing = Typing::Reason(Writing {
+                verdict: Verdict::Edit,
+                text: before.map_or_else(String::new, |review| review.reason),
+                edited: Some(text),
+            });
+        }
+    }
+
+    fn give(&mut self) {
+        let Typing::Reason(writing) = std::mem::take(&mut self.typing) else {
+            return;
+        };
+        if let Some((row, sample, hash)) = self.sample() {
+            self.drafts.remove(&hash);
+            let open = open_review(&sample);
+            let review = judged(open, writing.verdict, &writing.text, writing.edited);
+            self.verdicts.put(row, review);
+        }
+    }
+
+    /// Takes the last verdict back and goes to its row, where it is listed.
+    fn undo(&mut self) {
+        let Some(row) = self.verdicts.undo() else {
+            return;
+        };
+        let position = match &self.scan {
+            Some(scan) => scan.found.binary_search(&row).ok(),
+            None => Some(row),
+        };
+        if let Some(position) = position {
+            self.selected = position;
+            self.scroll = 0;
+        }
+    }
+}
+
+/// Where an action leads in a list of this length.
+pub fn moved(at: usize, length: usize, page: usize, action: Action) -> usize {
+    let last = length.saturating_sub(1);
+    match action {
+        Action::Down | Action::Next => (at + 1).min(last),
+        Action::Up | Action::Previous => at.saturating_sub(1),
+        Action::PageDown => (at + page).min(last),
+        Action::PageUp => at.saturating_sub(page),
+        Action::First => 0,
+        Action::Last => last,
+        _ => at,
+    }
+}
+
+/// The last assistant turn's number among the messages.
+pub fn answer_of(sample: &Sample) -> Option<usize> {
+    sample
+        .messages
+        .iter()
+        .rposition(|message| message.role == Role::Assistant)
+}
