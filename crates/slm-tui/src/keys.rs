@@ -124,7 +124,7 @@ pub const BINDINGS: &[Binding] = &[
         [KeyCode::Char('m')],
         Mouse,
         All,
-        "mouse on, or off to mark text"
+        "mouse; off to mark text"
     ),
     binding!(
         "Esc",
@@ -138,7 +138,7 @@ pub const BINDINGS: &[Binding] = &[
         [KeyCode::Tab],
         Switch,
         Listed,
-        "systems or samples; next file"
+        "systems, samples; next file"
     ),
     binding!("Enter", [KeyCode::Enter], Open, Listed, "open"),
     binding!(
@@ -210,7 +210,7 @@ pub const BINDINGS: &[Binding] = &[
         [KeyCode::Char('/')],
         Search,
         Listed,
-        "search (Enter keep, Esc drop)"
+        "search; Esc drops it"
     ),
     binding!("n", [KeyCode::Char('n')], Next, Listed, "next one"),
     binding!("p", [KeyCode::Char('p')], Previous, Listed, "previous one"),
@@ -242,21 +242,21 @@ pub const BINDINGS: &[Binding] = &[
         [KeyCode::Char('x')],
         Reject,
         Dataset,
-        "reject the row, with a reason"
+        "reject the row; asks why"
     ),
     binding!(
         "e",
         [KeyCode::Char('e')],
         Edit,
         Dataset,
-        "edit the answer in $EDITOR"
+        "edit the answer ($EDITOR)"
     ),
     binding!(
         "u",
         [KeyCode::Char('u')],
         Undo,
         Dataset,
-        "undo; again for more steps"
+        "undo, step by step"
     ),
 ];
 

@@ -44,6 +44,8 @@ pub(crate) fn run(app: &mut App) -> Result<(), TuiError> {
     let mut terminal = ratatui::try_init().map_err(TuiError::Terminal)?;
     let outcome = feed(&mut terminal, app, &signal);
     execute!(stdout(), DisableMouseCapture).ok();
+    // Otherwise shown when `terminal` is dropped, which a signal does not wait for.
+    terminal.show_cursor().ok();
     ratatui::restore();
     match signal.load(Ordering::Relaxed) {
         0 => {}
@@ -102,6 +104,7 @@ fn lend(
 ) -> std::io::Result<Result<String, String>> {
     execute!(stdout(), DisableMouseCapture)?;
     *mouse = false;
+    terminal.show_cursor()?;
     ratatui::try_restore()?;
     let outcome = editor::edit(&editor::command(), text);
     // Control and C in an editor is the editor's.

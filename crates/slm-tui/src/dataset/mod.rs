@@ -84,8 +84,6 @@ pub struct Browser {
     pub scroll: usize,
     /// Lines of a page, told by the last drawing.
     pub page: usize,
-    /// Lines of the open row, told by the last drawing.
-    pub height: usize,
     /// What keys are written into.
     pub typing: Typing,
     /// What to tell the reader, where it is not about verdicts.
@@ -118,7 +116,6 @@ impl Browser {
             open: false,
             scroll: 0,
             page: 10,
-            height: 0,
             typing: Typing::Nothing,
             said: String::new(),
             wanted: None,
@@ -126,6 +123,11 @@ impl Browser {
             remembered: HashMap::new(),
         };
         browser.begin();
+        let verdicts = &mut browser.verdicts;
+        if !verdicts.is_empty() {
+            let count: usize = verdicts.counts.iter().sum();
+            verdicts.said = format!("{count} verdicts in {}", verdicts.path().display());
+        }
         Ok(browser)
     }
 
@@ -278,8 +280,8 @@ impl Browser {
             Action::Edit => self.edit(),
             Action::Undo => self.undo(),
             action if self.open => {
-                let most = self.height.saturating_sub(self.page) + 1;
-                self.scroll = moved(self.scroll, most, self.page, action);
+                // The drawing, which knows the row's lines, limits it.
+                self.scroll = moved(self.scroll, usize::MAX, self.page, action);
             }
             action => self.select(action),
         }
@@ -479,9 +481,9 @@ impl Browser {
 pub fn moved(at: usize, length: usize, page: usize, action: Action) -> usize {
     let last = length.saturating_sub(1);
     match action {
-        Action::Down | Action::Next => (at + 1).min(last),
+        Action::Down | Action::Next => at.saturating_add(1).min(last),
         Action::Up | Action::Previous => at.saturating_sub(1),
-        Action::PageDown => (at + page).min(last),
+        Action::PageDown => at.saturating_add(page).min(last),
         Action::PageUp => at.saturating_sub(page),
         Action::First => 0,
         Action::Last => last,

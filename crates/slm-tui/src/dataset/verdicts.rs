@@ -75,7 +75,7 @@ struct Step {
 pub struct Verdicts {
     path: PathBuf,
     lines: Lines,
-    /// What was changed here since the file was opened.
+    /// What was changed here and is not in the file yet.
     changed: BTreeMap<String, Option<Review>>,
     undo: Vec<Step>,
     /// The file as it was last read or written.
@@ -185,6 +185,7 @@ impl Verdicts {
         self.unsaved = saved.is_err();
         self.said = match saved {
             Ok(_) => {
+                self.changed.clear();
                 self.seen = stamp(&self.path);
                 format!("kept in {}", self.path.display())
             }
@@ -316,6 +317,14 @@ mod tests {
         let mut theirs = Verdicts::open(path.clone());
         theirs.put(1, review(1, Verdict::Reject));
         mine.put(0, review(0, Verdict::Accept));
+        mine.undo();
+        // Of two verdicts on a row the later counts, whatever the first writes after it.
+        mine.put(0, review(0, Verdict::Accept));
+        theirs.put(0, review(0, Verdict::Reject));
+        mine.put(2, review(2, Verdict::Edit));
+        assert_eq!(mine.counts, [0, 2, 1]);
+        theirs.undo();
+        theirs.undo();
         mine.undo();
         let all: Vec<Review> = JsonlReader::open(&path)
             .unwrap()

@@ -208,4 +208,6 @@ fn inset(area: Rect) -> Rect {
 }
 
 #[cfg(test)]
+mod dataset_tests;
+#[cfg(test)]
 mod tests;

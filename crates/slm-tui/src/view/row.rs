@@ -51,10 +51,8 @@ pub(super) fn draw(frame: &mut Frame, area: Rect, browser: &mut Browser, theme: 
         }
     }
     browser.page = usize::from(area.height).max(1);
-    browser.height = page.lines.len();
-    browser.scroll = browser
-        .scroll
-        .min(browser.height.saturating_sub(browser.page));
+    let most = page.lines.len().saturating_sub(browser.page);
+    browser.scroll = browser.scroll.min(most);
     let shown: Vec<Line> = page
         .lines
         .into_iter()

@@ -18,6 +18,8 @@ use crate::source::Source;
 
 /// Lines of what a run says in words.
 const NOTES: usize = 3;
+/// Columns of the table of runs without the name.
+const COLUMNS: usize = 63;
 
 pub(super) fn draw(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {
     let Source::Runs(runs) = &app.source else {
@@ -92,9 +94,9 @@ pub(super) fn draw(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {
 
 /// One line per run, with the marks of its curve.
 fn table<'a>(runs: &[RunFile], width: usize, theme: &Theme) -> Vec<Line<'a>> {
-    let name = (width / 4).clamp(8, 40);
+    let name = width.saturating_sub(COLUMNS + 2).clamp(8, 40);
     let head = format!(
-        "  {:<name$} {:>13} {:>8} {:>8} {:>8} {:>8} {:>9} {:>7}",
+        "  {:<name$} {:>11} {:>7} {:>7} {:>8} {:>8} {:>7} {:>8}",
         "run", "step", "loss", "valid.", "rate", "tokens/s", "left", "memory"
     );
     let mut lines = vec![Line::raw(""), Line::styled(fit(&head, width), theme.head)];
@@ -109,7 +111,7 @@ fn table<'a>(runs: &[RunFile], width: usize, theme: &Theme) -> Vec<Line<'a>> {
             (None, _) => "no step yet".into(),
         };
         let text = format!(
-            "{:<name$} {place:>13} {:>8} {:>8} {:>8} {:>8} {:>9} {:>7}",
+            "{:<name$} {place:>11} {:>7} {:>7} {:>8} {:>8} {:>7} {:>8}",
             cut(&line_of(&file.name()), name),
             number(last.map(|step| step.loss), |loss| format!("{loss:.4}")),
             number(run.evaluations.last().map(|point| point.1), |loss| format!(
@@ -122,7 +124,10 @@ fn table<'a>(runs: &[RunFile], width: usize, theme: &Theme) -> Vec<Line<'a>> {
                 last.and_then(|step| step.tokens_per_second),
                 |speed| format!("{speed:.0}")
             ),
-            time_left(run).unwrap_or_default(),
+            time_left(run)
+                .unwrap_or_default()
+                .replace(" min", "m")
+                .replace(' ', ""),
             number(last.and_then(|step| step.memory_bytes), gigabytes),
         );
         let (style, _) = theme.run(index);
