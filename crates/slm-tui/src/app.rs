@@ -9,63 +9,13 @@ use slm_eval::report::SampleRow;
 use slm_eval::review::Opinion;
 
 use crate::dataset::moved;
+use crate::filter::Filter;
 use crate::keys::{self, Action};
 use crate::review::Reviewing;
 use crate::source::Source;
 
 /// Lines that a turn of the wheel goes.
 const WHEEL: usize = 3;
-
-/// Which samples are listed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Filter {
-    /// Every sample.
-    #[default]
-    All,
-    /// The system is wrong.
-    Failures,
-    /// Some systems are right and some wrong.
-    Disagreements,
-    /// Every system is wrong.
-    AllWrong,
-    /// The system's answer could not be judged.
-    Unjudged,
-}
-
-impl Filter {
-    /// The name on screen.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::All => "all",
-            Self::Failures => "failures",
-            Self::Disagreements => "disagreements",
-            Self::AllWrong => "wrong for every system",
-            Self::Unjudged => "missing, cut off, refused or unparsable",
-        }
-    }
-
-    fn next(self) -> Self {
-        match self {
-            Self::All => Self::Failures,
-            Self::Failures => Self::Disagreements,
-            Self::Disagreements => Self::AllWrong,
-            Self::AllWrong => Self::Unjudged,
-            Self::Unjudged => Self::All,
-        }
-    }
-
-    fn keeps(self, sample: &SampleRow, system: usize) -> bool {
-        let right = sample.answers.iter().filter(|answer| answer.right).count();
-        let one = sample.answers.get(system);
-        match self {
-            Self::All => true,
-            Self::Failures => one.is_some_and(|answer| !answer.right),
-            Self::Disagreements => right > 0 && right < sample.answers.len(),
-            Self::AllWrong => right == 0,
-            Self::Unjudged => one.is_some_and(|answer| !answer.cause.is_empty()),
-        }
-    }
-}
 
 /// What fills the screen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -11,6 +11,7 @@ pub mod difference;
 mod editor;
 pub mod error;
 pub mod events;
+pub mod filter;
 pub mod keys;
 pub mod review;
 pub mod source;

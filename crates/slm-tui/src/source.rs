@@ -157,14 +157,16 @@ mod tests {
     #[test]
     fn a_folder_is_searched_for_known_files() {
         let folder = folder("known");
-        let error = Source::load(&[folder.clone()]).unwrap_err().to_string();
+        let error = Source::load(std::slice::from_ref(&folder))
+            .unwrap_err()
+            .to_string();
         assert!(
             error.contains("nothing that can be shown") && error.contains("hint:"),
             "{error}"
         );
         std::fs::write(folder.join("events.jsonl"), "{\"step\":1,\"loss\":2}\n").unwrap();
         assert!(matches!(
-            Source::load(&[folder.clone()]).unwrap(),
+            Source::load(std::slice::from_ref(&folder)).unwrap(),
             Source::Runs(_)
         ));
         let results = Results {
@@ -173,7 +175,7 @@ mod tests {
         };
         results.save(&folder.join("results.json")).unwrap();
         assert!(matches!(
-            Source::load(&[folder.clone()]).unwrap(),
+            Source::load(std::slice::from_ref(&folder)).unwrap(),
             Source::Report(_)
         ));
         std::fs::remove_dir_all(folder).unwrap();
@@ -187,7 +189,7 @@ mod tests {
         std::fs::write(folder.join("test.jsonl"), "").unwrap();
         std::fs::write(&run, "{\"step\":1,\"loss\":2}\n").unwrap();
         for (path, files) in [(&train, 1), (&folder, 2)] {
-            let Source::Dataset(browser) = Source::load(&[path.clone()]).unwrap() else {
+            let Source::Dataset(browser) = Source::load(std::slice::from_ref(path)).unwrap() else {
                 panic!("{path:?} is taken for something else");
             };
             assert_eq!(browser.number(), (1, files));
@@ -211,7 +213,9 @@ mod tests {
         ] {
             let path = folder.join(name);
             std::fs::write(&path, text).unwrap();
-            let error = Source::load(&[path.clone()]).unwrap_err().to_string();
+            let error = Source::load(std::slice::from_ref(&path))
+                .unwrap_err()
+                .to_string();
             assert!(error.contains(expected), "{error}");
         }
         assert!(

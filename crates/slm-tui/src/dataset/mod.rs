@@ -3,6 +3,7 @@
 //! Rows are found and searched in slices ([`Browser::work`]) and parsed when they are shown.
 //! Does not know the terminal: keys come in, the views read, an editor is asked for.
 
+pub mod judging;
 pub mod lines;
 pub mod provenance;
 pub mod row;
@@ -14,49 +15,27 @@ use std::io::BufRead;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use ratatui::crossterm::event::{KeyCode, KeyEvent};
-use slm_data::review::{Verdict, open_review};
+use slm_data::review::Verdict;
 use slm_data::{Format, Role, Sample};
 
 use crate::keys::Action;
+use judging::Typing;
 use lines::Lines;
 use provenance::Ledger;
 use row::{Reading, Row};
 use scan::{RowFilter, Scan};
-use verdicts::{Verdicts, judged};
+use verdicts::Verdicts;
 
 /// Files of a dataset's folder, in the order of the Tab key.
 const FILES: [&str; 3] = ["train.jsonl", "validation.jsonl", "test.jsonl"];
-/// Bytes in which lines are found between two frames.
-const FIND: usize = 16 << 20;
-/// Bytes that are searched between two frames; rows that may match are parsed.
-const SEARCH: u64 = 4 << 20;
+/// Bytes in which lines are found at a time.
+const FIND: usize = 8 << 20;
+/// Bytes that are searched at a time; rows that may match are parsed.
+const SEARCH: u64 = 1 << 20;
 /// Parsed rows that are remembered.
 const REMEMBERED: usize = 512;
 /// Lines looked at to tell a dataset from other files.
 const TELLING: usize = 100;
-
-/// A verdict whose reason is being written.
-#[derive(Debug, Clone)]
-pub struct Writing {
-    /// The verdict.
-    pub verdict: Verdict,
-    /// The reason so far.
-    pub text: String,
-    edited: Option<String>,
-}
-
-/// What the keys are written into.
-#[derive(Debug, Clone, Default)]
-pub enum Typing {
-    /// Nothing: keys are actions.
-    #[default]
-    Nothing,
-    /// The search.
-    Search,
-    /// A reason.
-    Reason(Writing),
-}
 
 /// A dataset and what is shown of it.
 #[derive(Debug)]
@@ -126,7 +105,7 @@ impl Browser {
         let verdicts = &mut browser.verdicts;
         if !verdicts.is_empty() {
             let count: usize = verdicts.counts.iter().sum();
-            verdicts.said = format!("{count} verdicts in {}", verdicts.path().display());
+            verdicts.said = format!("verdicts so far: {count}, in {}", verdicts.path().display());
         }
         Ok(browser)
     }
@@ -166,7 +145,7 @@ impl Browser {
 
     /// Finds the first rows, and reads the first so that it tells the format.
     fn begin(&mut self) {
-        self.find(FIND / 16);
+        self.find(FIND / 8);
         let first = (0..self.lines.len().min(TELLING))
             .find(|row| matches!(self.row(*row).as_deref(), Some(Row::Good(..))));
         if first.is_none() && !self.lines.is_empty() {
@@ -253,11 +232,6 @@ impl Browser {
         })
     }
 
-    /// Whether keys are text now.
-    pub fn is_typing(&self) -> bool {
-        !matches!(self.typing, Typing::Nothing)
-    }
-
     /// Takes an action.
     pub fn act(&mut self, action: Action) {
         self.said.clear();
@@ -335,144 +309,6 @@ impl Browser {
                 *self = next;
             }
             Err(error) => self.said = format!("the next file cannot be opened: {error}"),
-        }
-    }
-
-    /// Takes a key while keys are text.
-    pub fn type_key(&mut self, key: KeyEvent) {
-        match (&mut self.typing, key.code) {
-            (Typing::Nothing, _) => {}
-            (Typing::Search, KeyCode::Enter) => self.typing = Typing::Nothing,
-            (Typing::Search, code) => {
-                match code {
-                    KeyCode::Esc => {
-                        self.typing = Typing::Nothing;
-                        self.search.clear();
-                    }
-                    KeyCode::Backspace => {
-                        self.search.pop();
-                    }
-                    KeyCode::Char(character) => self.search.push(character),
-                    _ => return,
-                }
-                self.list();
-            }
-            (Typing::Reason(writing), KeyCode::Esc) => {
-                self.said = match writing.edited {
-                    Some(_) => "no verdict given; e goes on with the edited answer".into(),
-                    None => "no verdict given".into(),
-                };
-                self.typing = Typing::Nothing;
-            }
-            (Typing::Reason(writing), KeyCode::Enter) => {
-                if !writing.text.trim().is_empty() {
-                    self.give();
-                }
-            }
-            (Typing::Reason(writing), KeyCode::Backspace) => {
-                writing.text.pop();
-            }
-            (Typing::Reason(writing), KeyCode::Char(character)) => writing.text.push(character),
-            (Typing::Reason(_), _) => {}
-        }
-    }
-
-    /// The sample selected with its hash, or why it cannot be judged.
-    fn sample(&mut self) -> Option<(usize, Sample, String)> {
-        match self.current() {
-            Some((row, shown)) => match &*shown {
-                Row::Good(sample, hash) => return Some((row, (**sample).clone(), hash.clone())),
-                Row::Bad { .. } => self.said = "a line that is no row cannot be judged".into(),
-            },
-            None => self.said = "there is no row to judge".into(),
-        }
-        None
-    }
-
-    /// Accepts the row, or asks for the reason.
-    fn judge(&mut self, verdict: Verdict) {
-        let Some((row, sample, hash)) = self.sample() else {
-            return;
-        };
-        let before = self.verdicts.of(&hash);
-        if verdict == Verdict::Accept {
-            let review = judged(open_review(&sample), verdict, "", None);
-            return self.verdicts.put(row, review);
-        }
-        let reason = before.filter(|review| review.verdict == Some(verdict));
-        self.typing = Typing::Reason(Writing {
-            verdict,
-            text: reason.map_or_else(String::new, |review| review.reason.clone()),
-            edited: None,
-        });
-    }
-
-    /// Asks for an editor on the answer: as drafted, as edited before, or as it is.
-    fn edit(&mut self) {
-        let Some((_, sample, hash)) = self.sample() else {
-            return;
-        };
-        let Some(answer) = sample.answer() else {
-            self.said = "the row has no assistant turn, so there is no answer to edit".into();
-            return;
-        };
-        let edited = self.verdicts.of(&hash).and_then(|r| r.edited.clone());
-        let draft = self.drafts.get(&hash).cloned();
-        self.wanted = Some(draft.or(edited).unwrap_or_else(|| answer.to_owned()));
-    }
-
-    /// Takes what the editor gave back, and asks for the reason; or why there is nothing.
-    pub fn edited(&mut self, outcome: Result<String, String>) {
-        let text = match outcome {
-            Ok(text) => text,
-            Err(why) => {
-                self.said = why;
-                return;
-            }
-        };
-        let Some((_, sample, hash)) = self.sample() else {
-            return;
-        };
-        let before = self.verdicts.of(&hash).cloned();
-        let known = before.as_ref().and_then(|review| review.edited.as_deref());
-        if text.trim().is_empty() {
-            self.said = "the answer was left empty; to drop the row, reject it".into();
-        } else if known.or(sample.answer()) == Some(&*text) {
-            self.said = "nothing was changed".into();
-        } else {
-            self.drafts.insert(hash, text.clone());
-            self.typing = Typing::Reason(Writing {
-                verdict: Verdict::Edit,
-                text: before.map_or_else(String::new, |review| review.reason),
-                edited: Some(text),
-            });
-        }
-    }
-
-    fn give(&mut self) {
-        let Typing::Reason(writing) = std::mem::take(&mut self.typing) else {
-            return;
-        };
-        if let Some((row, sample, hash)) = self.sample() {
-            self.drafts.remove(&hash);
-            let open = open_review(&sample);
-            let review = judged(open, writing.verdict, &writing.text, writing.edited);
-            self.verdicts.put(row, review);
-        }
-    }
-
-    /// Takes the last verdict back and goes to its row, where it is listed.
-    fn undo(&mut self) {
-        let Some(row) = self.verdicts.undo() else {
-            return;
-        };
-        let position = match &self.scan {
-            Some(scan) => scan.found.binary_search(&row).ok(),
-            None => Some(row),
-        };
-        if let Some(position) = position {
-            self.selected = position;
-            self.scroll = 0;
         }
     }
 }

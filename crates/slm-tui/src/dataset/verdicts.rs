@@ -151,6 +151,8 @@ impl Verdicts {
             self.said.clone_from(why);
             return;
         }
+        // What others wrote meanwhile; a fault is told by the save that follows.
+        self.reread().ok();
         let hash = review.row.clone();
         self.undo.push(Step {
             row,
@@ -175,12 +177,9 @@ impl Verdicts {
 
     /// Writes what is not in the file yet.
     pub fn save(&mut self) {
-        let saved = self.reread().and_then(|()| {
-            for (hash, review) in &self.changed {
-                self.lines.set(hash, review.clone());
-            }
-            write_all(&self.path, &self.lines.reviews)
-        });
+        let saved = self
+            .reread()
+            .and_then(|()| write_all(&self.path, &self.lines.reviews));
         self.count();
         self.unsaved = saved.is_err();
         self.said = match saved {
@@ -199,12 +198,15 @@ impl Verdicts {
         self.save();
     }
 
-    /// Reads the file again if it is not as it was last seen.
+    /// Reads the file again if it is not as it was last seen; what is not in it yet stays.
     fn reread(&mut self) -> Result<(), DataError> {
         let now = stamp(&self.path);
         if now.is_some() && now != self.seen {
             self.lines = Lines::read(&self.path)?;
             self.seen = now;
+            for (hash, review) in &self.changed {
+                self.lines.set(hash, review.clone());
+            }
         }
         Ok(())
     }
@@ -324,7 +326,6 @@ mod tests {
         mine.put(2, review(2, Verdict::Edit));
         assert_eq!(mine.counts, [0, 2, 1]);
         theirs.undo();
-        theirs.undo();
         mine.undo();
         let all: Vec<Review> = JsonlReader::open(&path)
             .unwrap()
@@ -332,9 +333,11 @@ mod tests {
             .unwrap();
         assert_eq!(
             all.iter().map(|review| &*review.id).collect::<Vec<_>>(),
-            ["r3", "r2", "r1"]
+            ["r3", "r2", "r1", "r0"]
         );
         assert_eq!(all[0].verdict, None);
+        // Undone is what was there before, by whomever it was.
+        assert_eq!(all[3].verdict, Some(Verdict::Accept));
     }
 
     #[test]

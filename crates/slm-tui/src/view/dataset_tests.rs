@@ -166,7 +166,7 @@ fn verdicts_are_given_edited_undone_and_read_by_slm_data() {
         panic!("no dataset");
     };
     assert_eq!(browser.verdicts.counts, [1, 0, 0]);
-    assert!(browser.verdicts.said.starts_with("1 verdicts in"));
+    assert!(browser.verdicts.said.starts_with("verdicts so far: 1, in "));
 }
 
 #[test]

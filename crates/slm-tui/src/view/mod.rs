@@ -19,7 +19,8 @@ use ratatui::widgets::Paragraph;
 use unicode_width::UnicodeWidthChar;
 
 use crate::app::{App, ListPlace, Screen};
-use crate::dataset::{Browser, Typing};
+use crate::dataset::Browser;
+use crate::dataset::judging::Typing;
 use crate::keys::Views;
 use crate::source::Source;
 use theme::Theme;

@@ -11,7 +11,8 @@ use slm_eval::report::SampleRow;
 
 use super::theme::Theme;
 use super::{cut, inset, line_of};
-use crate::app::{App, Filter, ListPlace};
+use crate::app::{App, ListPlace};
+use crate::filter::Filter;
 use crate::source::Source;
 
 pub(super) fn draw(frame: &mut Frame, area: Rect, app: &mut App, theme: &Theme) {

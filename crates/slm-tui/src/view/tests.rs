@@ -7,8 +7,8 @@ use slm_eval::report::{Embedded, SampleAnswer, SampleRow};
 use slm_eval::results::{MetricValue, Results, SystemResult};
 
 use super::*;
-use crate::app::Filter;
 use crate::events::{Run, RunFile};
+use crate::filter::Filter;
 
 fn answer(right: bool, cause: &str, output: &str) -> SampleAnswer {
     SampleAnswer {
