@@ -67,7 +67,7 @@ pub enum Command {
     Batch(commands::batch::Batch),
     /// Measure speed on random weights
     Bench(commands::bench::Bench),
-    /// Look at a report or a run
+    /// Look at a report, runs or a dataset
     Tui(commands::tui::Tui),
     /// Show what this machine offers
     Doctor(commands::doctor::Doctor),

@@ -1,11 +1,11 @@
-//! Opens a report or a run: `cargo run --release -p slm-tui --example open -- PATH`.
+//! Opens a report, runs or a dataset: `cargo run --release -p slm-tui --example open -- PATH`.
 
-use std::path::Path;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let path = std::env::args().nth(1).unwrap_or_else(|| ".".into());
-    match slm_tui::open(Path::new(&path)) {
+    let paths: Vec<PathBuf> = std::env::args_os().skip(1).map(PathBuf::from).collect();
+    match slm_tui::open(&paths) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error}");

@@ -2,65 +2,20 @@
 //!
 //! Does not know the terminal: keys come in, the views read the fields.
 
-use ratatui::crossterm::event::{KeyCode, KeyEvent};
+use ratatui::crossterm::event::{
+    KeyCode, KeyEvent, KeyModifiers, MouseButton, MouseEvent, MouseEventKind,
+};
 use slm_eval::report::SampleRow;
 use slm_eval::review::Opinion;
 
-use crate::events::Run;
+use crate::dataset::moved;
+use crate::filter::Filter;
 use crate::keys::{self, Action};
 use crate::review::Reviewing;
 use crate::source::Source;
 
-/// Which samples are listed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Filter {
-    /// Every sample.
-    #[default]
-    All,
-    /// The system is wrong.
-    Failures,
-    /// Some systems are right and some wrong.
-    Disagreements,
-    /// Every system is wrong.
-    AllWrong,
-    /// The system's answer could not be judged.
-    Unjudged,
-}
-
-impl Filter {
-    /// The name on screen.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::All => "all",
-            Self::Failures => "failures",
-            Self::Disagreements => "disagreements",
-            Self::AllWrong => "wrong for every system",
-            Self::Unjudged => "missing, cut off, refused or unparsable",
-        }
-    }
-
-    fn next(self) -> Self {
-        match self {
-            Self::All => Self::Failures,
-            Self::Failures => Self::Disagreements,
-            Self::Disagreements => Self::AllWrong,
-            Self::AllWrong => Self::Unjudged,
-            Self::Unjudged => Self::All,
-        }
-    }
-
-    fn keeps(self, sample: &SampleRow, system: usize) -> bool {
-        let right = sample.answers.iter().filter(|answer| answer.right).count();
-        let one = sample.answers.get(system);
-        match self {
-            Self::All => true,
-            Self::Failures => one.is_some_and(|answer| !answer.right),
-            Self::Disagreements => right > 0 && right < sample.answers.len(),
-            Self::AllWrong => right == 0,
-            Self::Unjudged => one.is_some_and(|answer| !answer.cause.is_empty()),
-        }
-    }
-}
+/// Lines that a turn of the wheel goes.
+const WHEEL: usize = 3;
 
 /// What fills the screen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,8 +26,21 @@ pub enum Screen {
     Samples,
     /// One sample.
     Detail,
-    /// A training run.
+    /// Training runs.
     Run,
+    /// A dataset: its rows, or one.
+    Rows,
+}
+
+/// Where the list lies on screen, told by the last drawing; for the mouse.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ListPlace {
+    /// The first line of the screen.
+    pub top: u16,
+    /// Lines of the screen; 0 where no list is shown.
+    pub height: u16,
+    /// The position that is on the first line.
+    pub first: usize,
 }
 
 /// The state of the program.
@@ -110,6 +78,12 @@ pub struct App {
     pub colours: bool,
     /// What reviewers say about samples.
     pub reviewing: Reviewing,
+    /// Whether clicks and the wheel are taken; otherwise the terminal marks text by them.
+    pub mouse: bool,
+    /// Where the list lies.
+    pub list_place: ListPlace,
+    /// Whether the reader was told that verdicts would be lost.
+    warned: bool,
 }
 
 impl App {
@@ -117,7 +91,8 @@ impl App {
     pub fn new(source: Source) -> Self {
         let screen = match source {
             Source::Report(_) => Screen::Systems,
-            Source::Run(..) => Screen::Run,
+            Source::Runs(_) => Screen::Run,
+            Source::Dataset(_) => Screen::Rows,
         };
         let mut app = Self {
             source,
@@ -135,17 +110,20 @@ impl App {
             page: 10,
             lines: 0,
             reviewing: Reviewing::default(),
+            mouse: true,
+            list_place: ListPlace::default(),
+            warned: false,
             colours: std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
         };
         app.list();
         app
     }
 
-    /// The samples; none for a run.
+    /// The samples; none where no report is open.
     pub fn samples(&self) -> &[SampleRow] {
         match &self.source {
             Source::Report(report) => &report.samples,
-            Source::Run(..) => &[],
+            _ => &[],
         }
     }
 
@@ -154,22 +132,85 @@ impl App {
         self.samples().get(*self.listed.get(self.selected)?)
     }
 
-    /// Reads the run's file again; a file that went away leaves what is known.
+    /// Reads the runs' files again; a file that went away leaves what is known.
     pub fn refresh(&mut self) {
-        if let Source::Run(run, path) = &mut self.source
-            && let Ok(text) = std::fs::read_to_string(path)
-        {
-            *run = Run::parse(&text);
+        if let Source::Runs(runs) = &mut self.source {
+            for run in runs {
+                run.refresh();
+            }
+        }
+    }
+
+    /// Does a slice of what is to be done between two frames; whether there is more of it.
+    pub fn work(&mut self) -> bool {
+        match &mut self.source {
+            Source::Dataset(browser) => browser.work(),
+            _ => false,
+        }
+    }
+
+    /// The text that an editor is to be opened on, once.
+    pub fn wanted(&mut self) -> Option<String> {
+        match &mut self.source {
+            Source::Dataset(browser) => browser.wanted.take(),
+            _ => None,
+        }
+    }
+
+    /// Takes what the editor gave back.
+    pub fn edited(&mut self, outcome: Result<String, String>) {
+        if let Source::Dataset(browser) = &mut self.source {
+            browser.edited(outcome);
+        }
+    }
+
+    /// Takes a press of a button or a turn of the wheel.
+    pub fn mouse(&mut self, event: MouseEvent) {
+        let typing = matches!(&self.source, Source::Dataset(browser) if browser.is_typing());
+        if self.help || self.searching || self.reviewing.writing.is_some() || typing {
+            return;
+        }
+        match event.kind {
+            MouseEventKind::ScrollDown => (0..WHEEL).for_each(|_| self.act(Action::Down)),
+            MouseEventKind::ScrollUp => (0..WHEEL).for_each(|_| self.act(Action::Up)),
+            MouseEventKind::Down(MouseButton::Left) => {
+                let line = event.row.checked_sub(self.list_place.top);
+                if let Some(line) = line.filter(|line| *line < self.list_place.height) {
+                    self.click(self.list_place.first + usize::from(line));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn click(&mut self, position: usize) {
+        match (&mut self.source, self.screen) {
+            (Source::Dataset(browser), _) => browser.click(position),
+            (_, Screen::Samples) if position == self.selected => self.act(Action::Open),
+            (_, Screen::Samples) if position < self.listed.len() => self.selected = position,
+            _ => {}
         }
     }
 
     /// Takes a key press.
     pub fn key(&mut self, key: KeyEvent) {
+        if key.modifiers.contains(KeyModifiers::CONTROL) {
+            // Control and a letter is no text, and control and C leaves from anywhere.
+            if keys::action(key) == Some(Action::Quit) {
+                self.quit();
+            }
+            return;
+        }
         if self.searching {
             return self.type_into_search(key);
         }
         if self.reviewing.writing.is_some() {
             return self.type_into_comment(key);
+        }
+        if let Source::Dataset(browser) = &mut self.source
+            && browser.is_typing()
+        {
+            return browser.type_key(key);
         }
         let Some(action) = keys::action(key) else {
             return;
@@ -179,15 +220,41 @@ impl App {
             return;
         }
         match action {
-            Action::Quit => self.done = true,
+            Action::Quit => self.quit(),
             Action::Help => self.help = true,
+            Action::Mouse => self.mouse = !self.mouse,
+            _ if self.screen == Screen::Rows => self.act(action),
             Action::Switch => self.switch(),
             Action::Back => self.back(),
             _ => self.act(action),
         }
     }
 
+    /// Ends the program; verdicts that could not be kept are tried once more, and the program
+    /// stays where that fails, until the key is pressed again.
+    fn quit(&mut self) {
+        if let Source::Dataset(browser) = &mut self.source
+            && browser.verdicts.unsaved
+            && !std::mem::replace(&mut self.warned, true)
+        {
+            browser.said.clear();
+            browser.verdicts.save();
+            if browser.verdicts.unsaved {
+                browser
+                    .verdicts
+                    .said
+                    .insert_str(0, "q again leaves without the last verdicts: ");
+                return;
+            }
+        }
+        self.done = true;
+    }
+
     fn act(&mut self, action: Action) {
+        if let Source::Dataset(browser) = &mut self.source {
+            self.warned = false;
+            return browser.act(action);
+        }
         match (self.screen, action) {
             (Screen::Systems, Action::Left) => self.metric = self.metric.saturating_sub(1),
             (Screen::Systems, Action::Right) => {
@@ -237,16 +304,7 @@ impl App {
     }
 
     fn moved(&self, at: usize, length: usize, action: Action) -> usize {
-        let last = length.saturating_sub(1);
-        match action {
-            Action::Down | Action::Next => (at + 1).min(last),
-            Action::Up | Action::Previous => at.saturating_sub(1),
-            Action::PageDown => (at + self.page).min(last),
-            Action::PageUp => at.saturating_sub(self.page),
-            Action::First => 0,
-            Action::Last => last,
-            _ => at,
-        }
+        moved(at, length, self.page, action)
     }
 
     fn select(&mut self, by: isize) {
@@ -274,7 +332,7 @@ impl App {
     fn metrics(&self) -> usize {
         match &self.source {
             Source::Report(report) => report.results.metrics.len(),
-            Source::Run(..) => 0,
+            _ => 0,
         }
     }
 

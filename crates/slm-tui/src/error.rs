@@ -16,7 +16,7 @@ pub enum TuiError {
         source: std::io::Error,
     },
     /// The file is not one of those that can be shown.
-    #[error("{}: {message}\nhint: give a report.html, a results.json, a run's events.jsonl, or a folder with one of them", path.display())]
+    #[error("{}: {message}\nhint: give a report.html, a results.json, a run's events.jsonl, a dataset in JSONL, or a folder with one of them", path.display())]
     Unknown {
         /// The file or folder.
         path: PathBuf,
@@ -30,6 +30,16 @@ pub enum TuiError {
         path: PathBuf,
         /// What is wrong, with a hint.
         source: slm_eval::EvalError,
+    },
+    /// A kind of file that is shown in another way.
+    #[error("{}: {message}\nhint: {hint}", path.display())]
+    Refused {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        message: &'static str,
+        /// What to do.
+        hint: &'static str,
     },
     /// Standard output is no terminal.
     #[error(

@@ -2,7 +2,13 @@
 //!
 //! Does not know how training works; lines that it does not know are counted only.
 
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
 use serde_json::Value;
+
+/// Events that the curves show, and that are not told in words.
+const COMMON: [&str; 3] = ["step", "evaluation", "pace"];
 
 /// One optimizer step.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -15,6 +21,8 @@ pub struct Step {
     pub learning_rate: Option<f64>,
     /// Tokens per second, where told.
     pub tokens_per_second: Option<f64>,
+    /// Memory of the process, where told.
+    pub memory_bytes: Option<f64>,
 }
 
 /// What is known of a run so far.
@@ -69,12 +77,16 @@ impl Run {
                 loss,
                 learning_rate: number("learning_rate"),
                 tokens_per_second: number("tokens_per_second"),
+                memory_bytes: number("memory_bytes"),
             }),
             ("evaluation", Some(step), Some(loss)) => self.evaluations.push((step, loss)),
             _ => {}
         }
         if let Some(message) = value.get("message").and_then(Value::as_str) {
             self.notes.push(slm_eval::report::visible(message));
+        } else if let (false, Some(step)) = (COMMON.contains(&kind), number("step")) {
+            let kind = slm_eval::report::visible(&kind.replace('_', " "));
+            self.notes.push(format!("step {step:.0}: {kind}"));
         }
     }
 
@@ -106,6 +118,53 @@ impl Run {
     }
 }
 
+/// A run and its file.
+#[derive(Debug)]
+pub struct RunFile {
+    /// The file.
+    pub path: PathBuf,
+    /// What it tells so far.
+    pub run: Run,
+    /// When it was last written and how long it is, as last seen.
+    seen: Option<(SystemTime, u64)>,
+}
+
+impl RunFile {
+    /// A run that was read from a file.
+    pub fn new(path: &Path, run: Run) -> Self {
+        Self {
+            path: path.to_path_buf(),
+            run,
+            seen: None,
+        }
+    }
+
+    /// The name that tells it from others: its folder's, or the file's where it has another
+    /// name than runs' files have.
+    pub fn name(&self) -> String {
+        let folder = self.path.parent().and_then(Path::file_name);
+        let name = match (self.path.file_name(), folder) {
+            (Some(name), Some(folder)) if name == "events.jsonl" => folder,
+            (Some(name), _) => name,
+            (None, _) => self.path.as_os_str(),
+        };
+        name.to_string_lossy().into_owned()
+    }
+
+    /// Reads the file again if it was written since; one that went away leaves what is known.
+    pub fn refresh(&mut self) {
+        let facts = std::fs::metadata(&self.path).ok();
+        let now = facts.and_then(|facts| Some((facts.modified().ok()?, facts.len())));
+        if now.is_some()
+            && now != self.seen
+            && let Ok(text) = std::fs::read_to_string(&self.path)
+        {
+            self.run = Run::parse(&text);
+            self.seen = now;
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -126,7 +185,7 @@ mod tests {
         assert_eq!(run.steps[1].loss, 1.5);
         assert_eq!(run.evaluations, [(2.0, 2.5)]);
         assert_eq!(run.planned, Some(10.0));
-        assert_eq!(run.notes, ["resumed\u{241b}"]);
+        assert_eq!(run.notes, ["step 0: started", "resumed\u{241b}"]);
         assert_eq!(run.damaged, 1);
     }
 

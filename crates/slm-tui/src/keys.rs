@@ -51,6 +51,36 @@ pub enum Action {
     BadTarget,
     /// Write a comment on the sample.
     Comment,
+    /// The row stays.
+    Accept,
+    /// The row goes.
+    Reject,
+    /// The row gets another answer.
+    Edit,
+    /// Take the last verdict back.
+    Undo,
+    /// Give the mouse to the terminal, or take it.
+    Mouse,
+}
+
+/// Where a key means something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Views {
+    /// Everywhere.
+    All,
+    /// In reports.
+    Report,
+    /// In datasets.
+    Dataset,
+    /// In reports and datasets.
+    Listed,
+}
+
+impl Views {
+    /// Whether these views are among those.
+    pub fn holds(self, shown: Self) -> bool {
+        self == shown || self == Self::All || (self == Self::Listed && shown != Self::All)
+    }
 }
 
 /// A key, what it does and what help says.
@@ -61,100 +91,173 @@ pub struct Binding {
     pub codes: &'static [KeyCode],
     /// What they do.
     pub action: Action,
+    /// Where they do it.
+    pub views: Views,
     /// What help says.
     pub help: &'static str,
 }
 
 macro_rules! binding {
-    ($shown:literal, [$($code:expr),+], $action:ident, $help:literal) => {
-        Binding { shown: $shown, codes: &[$($code),+], action: Action::$action, help: $help }
+    ($shown:literal, [$($code:expr),+], $action:ident, $views:ident, $help:literal) => {
+        Binding {
+            shown: $shown,
+            codes: &[$($code),+],
+            action: Action::$action,
+            views: Views::$views,
+            help: $help,
+        }
     };
 }
 
 /// Every key.
 pub const BINDINGS: &[Binding] = &[
-    binding!("q", [KeyCode::Char('q')], Quit, "quit"),
+    binding!("q", [KeyCode::Char('q')], Quit, All, "quit"),
     binding!(
         "?",
         [KeyCode::Char('?'), KeyCode::F(1)],
         Help,
+        All,
         "show or hide this help"
     ),
-    binding!("Esc", [KeyCode::Esc, KeyCode::Backspace], Back, "back"),
-    binding!("Tab", [KeyCode::Tab], Switch, "systems or samples"),
-    binding!("Enter", [KeyCode::Enter], Open, "open"),
+    binding!(
+        "m",
+        [KeyCode::Char('m')],
+        Mouse,
+        All,
+        "mouse; off to mark text"
+    ),
+    binding!(
+        "Esc",
+        [KeyCode::Esc, KeyCode::Backspace],
+        Back,
+        Listed,
+        "back"
+    ),
+    binding!(
+        "Tab",
+        [KeyCode::Tab],
+        Switch,
+        Listed,
+        "systems, samples; next file"
+    ),
+    binding!("Enter", [KeyCode::Enter], Open, Listed, "open"),
     binding!(
         "j \u{2193}",
         [KeyCode::Char('j'), KeyCode::Down],
         Down,
+        All,
         "down"
     ),
-    binding!("k \u{2191}", [KeyCode::Char('k'), KeyCode::Up], Up, "up"),
+    binding!(
+        "k \u{2191}",
+        [KeyCode::Char('k'), KeyCode::Up],
+        Up,
+        All,
+        "up"
+    ),
     binding!(
         "PgDn Space",
         [KeyCode::PageDown, KeyCode::Char(' ')],
         PageDown,
+        All,
         "page down"
     ),
     binding!(
         "PgUp b",
         [KeyCode::PageUp, KeyCode::Char('b')],
         PageUp,
+        All,
         "page up"
     ),
     binding!(
         "g Home",
         [KeyCode::Char('g'), KeyCode::Home],
         First,
+        All,
         "first"
     ),
-    binding!("G End", [KeyCode::Char('G'), KeyCode::End], Last, "last"),
+    binding!(
+        "G End",
+        [KeyCode::Char('G'), KeyCode::End],
+        Last,
+        All,
+        "last"
+    ),
     binding!(
         "h \u{2190}",
         [KeyCode::Char('h'), KeyCode::Left],
         Left,
+        Report,
         "metric to the left"
     ),
     binding!(
         "l \u{2192}",
         [KeyCode::Char('l'), KeyCode::Right],
         Right,
+        Report,
         "metric to the right"
     ),
-    binding!(
-        "f",
-        [KeyCode::Char('f')],
-        Filter,
-        "filter: all, failures, disagreements, ..."
-    ),
+    binding!("f", [KeyCode::Char('f')], Filter, Listed, "next filter"),
     binding!(
         "s",
         [KeyCode::Char('s')],
         System,
-        "the system that the filter is about"
+        Report,
+        "system of the filter"
     ),
     binding!(
         "/",
         [KeyCode::Char('/')],
         Search,
-        "search; Enter keeps it, Esc drops it"
+        Listed,
+        "search; Esc drops it"
     ),
-    binding!("n", [KeyCode::Char('n')], Next, "next sample"),
-    binding!("p", [KeyCode::Char('p')], Previous, "previous sample"),
-    binding!("1", [KeyCode::Char('1')], Agree, "review: in order"),
+    binding!("n", [KeyCode::Char('n')], Next, Listed, "next one"),
+    binding!("p", [KeyCode::Char('p')], Previous, Listed, "previous one"),
+    binding!("1", [KeyCode::Char('1')], Agree, Report, "review: in order"),
     binding!(
         "2",
         [KeyCode::Char('2')],
         Disagree,
+        Report,
         "review: judged wrongly"
     ),
     binding!(
         "3",
         [KeyCode::Char('3')],
         BadTarget,
+        Report,
         "review: the target is wrong"
     ),
-    binding!("c", [KeyCode::Char('c')], Comment, "review: comment"),
+    binding!(
+        "c",
+        [KeyCode::Char('c')],
+        Comment,
+        Report,
+        "review: comment"
+    ),
+    binding!("a", [KeyCode::Char('a')], Accept, Dataset, "accept the row"),
+    binding!(
+        "x",
+        [KeyCode::Char('x')],
+        Reject,
+        Dataset,
+        "reject the row; asks why"
+    ),
+    binding!(
+        "e",
+        [KeyCode::Char('e')],
+        Edit,
+        Dataset,
+        "edit the answer ($EDITOR)"
+    ),
+    binding!(
+        "u",
+        [KeyCode::Char('u')],
+        Undo,
+        Dataset,
+        "undo, step by step"
+    ),
 ];
 
 /// What a key press asks for.

@@ -1,4 +1,4 @@
-//! `slm tui`: a report or a run, in the terminal.
+//! `slm tui`: a report, runs or a dataset, in the terminal.
 //!
 //! Does not know views; those are slm-tui's.
 
@@ -15,18 +15,19 @@ use crate::workspace::Kind;
 /// Arguments of `slm tui`.
 #[derive(Debug, Args)]
 pub struct Tui {
-    /// A report, a run's folder, or a `results.json` [default: the newest report]
-    path: Option<PathBuf>,
+    /// A report, a `results.json`, a dataset (JSONL, or its folder) or runs' folders
+    /// [default: the newest report]
+    paths: Vec<PathBuf>,
 }
 
 impl Tui {
     /// Shows it until the user quits.
     pub fn run(self, context: &Context) -> Result<()> {
-        let path = match self.path {
-            Some(path) => path,
-            None => newest_report(context)?,
+        let paths = match self.paths.is_empty() {
+            true => vec![newest_report(context)?],
+            false => self.paths,
         };
-        Ok(slm_tui::open(&path)?)
+        Ok(slm_tui::open(&paths)?)
     }
 }
 

@@ -7,6 +7,7 @@ use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::Paragraph;
 use slm_eval::report::{SampleAnswer, SampleRow, visible};
+use unicode_width::UnicodeWidthChar;
 
 use super::theme::Theme;
 use super::{cut, inset, line_of};
@@ -15,7 +16,7 @@ use crate::difference::{Part, difference};
 use crate::source::Source;
 
 /// Characters of one text that are shown; the report holds the rest.
-const MOST: usize = 20_000;
+pub(super) const MOST: usize = 20_000;
 
 pub(super) fn draw(frame: &mut Frame, area: Rect, app: &mut App, theme: &Theme) {
     let area = inset(area);
@@ -104,13 +105,13 @@ fn heading<'a>(name: &str, answer: &SampleAnswer, theme: &Theme) -> Vec<Span<'a>
     spans
 }
 
-fn limited(text: &str) -> String {
+pub(super) fn limited(text: &str) -> String {
     let start: String = text.chars().take(MOST).collect();
     visible(&start).replace('\t', "    ")
 }
 
 /// The parts broken into lines of the width, with what is missing and added marked.
-fn wrapped<'a>(parts: &[Part], width: usize, theme: &Theme) -> Vec<Line<'a>> {
+pub(super) fn wrapped<'a>(parts: &[Part], width: usize, theme: &Theme) -> Vec<Line<'a>> {
     let mut lines: Vec<Vec<Span>> = vec![Vec::new()];
     let mut column = 0;
     for part in parts {
@@ -121,14 +122,15 @@ fn wrapped<'a>(parts: &[Part], width: usize, theme: &Theme) -> Vec<Line<'a>> {
         };
         let mut piece = String::new();
         for character in text.chars() {
-            if character == '\n' || column == width {
+            let wide = character.width().unwrap_or(0);
+            if character == '\n' || column + wide > width {
                 push(&mut lines, std::mem::take(&mut piece), style);
                 lines.push(Vec::new());
                 column = 0;
             }
             if character != '\n' {
                 piece.push(character);
-                column += 1;
+                column += wide;
             }
         }
         push(&mut lines, piece, style);

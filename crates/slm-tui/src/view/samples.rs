@@ -11,7 +11,8 @@ use slm_eval::report::SampleRow;
 
 use super::theme::Theme;
 use super::{cut, inset, line_of};
-use crate::app::{App, Filter};
+use crate::app::{App, ListPlace};
+use crate::filter::Filter;
 use crate::source::Source;
 
 pub(super) fn draw(frame: &mut Frame, area: Rect, app: &mut App, theme: &Theme) {
@@ -27,6 +28,11 @@ pub(super) fn draw(frame: &mut Frame, area: Rect, app: &mut App, theme: &Theme) 
         .selected
         .saturating_sub(height / 2)
         .min(app.listed.len().saturating_sub(height));
+    app.list_place = ListPlace {
+        top: list.y,
+        height: list.height,
+        first,
+    };
     let lines: Vec<Line> = app.listed[first..]
         .iter()
         .take(height)

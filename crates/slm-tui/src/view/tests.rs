@@ -7,8 +7,8 @@ use slm_eval::report::{Embedded, SampleAnswer, SampleRow};
 use slm_eval::results::{MetricValue, Results, SystemResult};
 
 use super::*;
-use crate::app::Filter;
-use crate::events::Run;
+use crate::events::{Run, RunFile};
+use crate::filter::Filter;
 
 fn answer(right: bool, cause: &str, output: &str) -> SampleAnswer {
     SampleAnswer {
@@ -74,11 +74,11 @@ fn report() -> App {
     app
 }
 
-fn frame(app: &mut App) -> String {
+pub(super) fn frame(app: &mut App) -> String {
     frame_of(app, 80, 24)
 }
 
-fn frame_of(app: &mut App, width: u16, height: u16) -> String {
+pub(super) fn frame_of(app: &mut App, width: u16, height: u16) -> String {
     let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
     terminal.draw(|frame| draw(frame, app)).unwrap();
     let buffer = terminal.backend().buffer();
@@ -91,7 +91,7 @@ fn frame_of(app: &mut App, width: u16, height: u16) -> String {
     lines.join("\n").trim_end().to_string()
 }
 
-fn press(app: &mut App, keys: &str) {
+pub(super) fn press(app: &mut App, keys: &str) {
     for key in keys.chars() {
         let code = match key {
             '\n' => KeyCode::Enter,
@@ -208,7 +208,10 @@ fn a_run_draws_its_curves_and_where_it_stands() {
     let text: String = (1..=50)
         .map(|step| format!("{{\"event\":\"step\",\"step\":{step},\"steps\":100,\"loss\":{},\"learning_rate\":0.001,\"tokens_per_second\":1200,\"elapsed_seconds\":{step}}}\n", 4.0 / f64::from(step)))
         .collect();
-    let mut app = App::new(Source::Run(Run::parse(&text), "events.jsonl".into()));
+    let mut app = App::new(Source::Runs(vec![RunFile::new(
+        "events.jsonl".as_ref(),
+        Run::parse(&text),
+    )]));
     let frame = frame(&mut app);
     assert!(
         frame.contains(
@@ -229,6 +232,38 @@ fn a_run_draws_its_curves_and_where_it_stands() {
 }
 
 #[test]
+fn runs_lie_over_each_other_with_a_line_each() {
+    let run = |name: &str, factor: f64| {
+        let text: String = (1..=50)
+            .map(|step| format!("{{\"event\":\"step\",\"step\":{step},\"steps\":100,\"loss\":{},\"learning_rate\":0.001,\"tokens_per_second\":{},\"elapsed_seconds\":{},\"memory_bytes\":1.5e9}}\n", factor / f64::from(step), 100.0 * factor, 100 * step))
+            .collect();
+        let text = text + "{\"event\":\"checkpoint\",\"step\":50}\n";
+        RunFile::new(
+            format!("runs/{name}/events.jsonl").as_ref(),
+            Run::parse(&text),
+        )
+    };
+    let mut app = App::new(Source::Runs(vec![run("low", 4.0), run("hi\u{1b}gh", 8.0)]));
+    app.colours = false;
+    let frame = frame(&mut app);
+    let expected = "\
+2 runs
+
+   run                  step    loss  valid.     rate tokens/s    left   memory
+ \u{28ff} low                50/100  0.0800           1.0e-3      400   1h23m  1.50 GB
+ \u{2022} hi\u{241b}gh              50/100  0.1600           1.0e-3      800   1h23m  1.50 GB
+ low: step 50: checkpoint
+ hi\u{241b}gh: step 50: checkpoint";
+    assert!(frame.starts_with(expected), "\n{frame}");
+    let braille = |c: char| ('\u{2801}'..='\u{28ff}').contains(&c);
+    let curves: String = frame.lines().skip(7).collect();
+    assert!(
+        curves.contains(braille) && curves.contains('\u{2022}'),
+        "\n{frame}"
+    );
+}
+
+#[test]
 fn no_size_of_screen_breaks_a_view() {
     for (width, height) in [(1, 1), (2, 3), (10, 4), (30, 8), (200, 60)] {
         let mut app = report();
@@ -237,7 +272,7 @@ fn no_size_of_screen_breaks_a_view() {
             frame_of(&mut app, width, height);
         }
         let run = Run::parse("{\"step\":1,\"loss\":1}\n");
-        let mut app = App::new(Source::Run(run, "e".into()));
+        let mut app = App::new(Source::Runs(vec![RunFile::new("e".as_ref(), run)]));
         frame_of(&mut app, width, height);
     }
 }

@@ -4,6 +4,7 @@
 //! Does not know the views.
 
 use ratatui::style::{Color, Modifier, Style};
+use ratatui::symbols::Marker;
 
 /// The styles.
 pub(super) struct Theme {
@@ -15,6 +16,8 @@ pub(super) struct Theme {
     pub bad: Style,
     pub missing: Style,
     pub accent: Style,
+    runs: [Style; 6],
+    coloured: bool,
 }
 
 impl Theme {
@@ -37,6 +40,34 @@ impl Theme {
             bad: coloured(Color::Red, Modifier::BOLD),
             missing: coloured(Color::Red, Modifier::BOLD).add_modifier(Modifier::CROSSED_OUT),
             accent: coloured(Color::Cyan, Modifier::BOLD),
+            runs: [
+                coloured(Color::Cyan, Modifier::BOLD),
+                coloured(Color::Yellow, Modifier::DIM),
+                coloured(Color::Magenta, Modifier::empty()),
+                coloured(Color::Green, Modifier::BOLD),
+                coloured(Color::Red, Modifier::DIM),
+                coloured(Color::Blue, Modifier::empty()),
+            ],
+            coloured: colours,
+        }
+    }
+
+    /// The style and mark of a run's curve; without colours the marks tell runs apart.
+    pub(super) fn run(&self, index: usize) -> (Style, Marker) {
+        let markers = [Marker::Braille, Marker::Dot, Marker::Block];
+        let marker = match self.coloured {
+            true => Marker::Braille,
+            false => markers[index % markers.len()],
+        };
+        (self.runs[index % self.runs.len()], marker)
+    }
+
+    /// What a run's curve is drawn with, for the legend.
+    pub(super) fn run_sign(&self, index: usize) -> &'static str {
+        match self.run(index).1 {
+            Marker::Dot => "\u{2022}",
+            Marker::Block => "\u{2588}",
+            _ => "\u{28ff}",
         }
     }
 }
