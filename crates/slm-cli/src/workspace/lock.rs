@@ -7,11 +7,18 @@
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{Seek, Write};
 use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
 use super::create_folder;
 use crate::failure::Failure;
+
+/// How long a lock is waited for: a killed holder with gigabytes mapped keeps it for
+/// some tenths of a second after its parent has been told that it is dead.
+const PATIENCE: Duration = Duration::from_secs(2);
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// Held until dropped.
 #[derive(Debug)]
@@ -32,11 +39,17 @@ impl Lock {
             .write(true)
             .open(path)
             .map_err(|error| Failure::io("open the lock", path, &error))?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(held(path).into()),
-            Err(TryLockError::Error(error)) => {
-                return Err(Failure::io("lock", path, &error).into());
+        let asked = Instant::now();
+        loop {
+            match file.try_lock() {
+                Ok(()) => break,
+                Err(TryLockError::WouldBlock) if asked.elapsed() < PATIENCE => {
+                    thread::sleep(PAUSE);
+                }
+                Err(TryLockError::WouldBlock) => return Err(held(path).into()),
+                Err(TryLockError::Error(error)) => {
+                    return Err(Failure::io("lock", path, &error).into());
+                }
             }
         }
         file.set_len(0)
@@ -74,6 +87,20 @@ mod tests {
         );
         drop(first);
         Lock::take(&path).unwrap();
+    }
+
+    #[test]
+    fn a_holder_that_is_about_to_end_is_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("run.lock");
+        let dying = Lock::take(&path).unwrap();
+        thread::scope(|scope| {
+            scope.spawn(move || {
+                thread::sleep(PAUSE * 3);
+                drop(dying);
+            });
+            Lock::take(&path).unwrap();
+        });
     }
 
     #[test]
