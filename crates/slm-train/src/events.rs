@@ -1,7 +1,7 @@
 //! What a run tells while it goes on: to an observer, and to `events.jsonl`.
 
 use std::fs::{File, OpenOptions};
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -111,16 +111,28 @@ pub struct Log {
 }
 
 impl Log {
-    /// Opens the log for appending.
+    /// Opens the log for appending. A last line that a killed writer left unfinished is cut
+    /// off.
     ///
     /// # Errors
     /// When the file cannot be written.
     pub fn open(path: &Path) -> Result<Self> {
-        let file = OpenOptions::new()
+        let writing = |e| ModelError::io("write", path, e);
+        let mut file = OpenOptions::new()
             .create(true)
+            .read(true)
             .append(true)
             .open(path)
-            .map_err(|e| ModelError::io("write", path, e))?;
+            .map_err(writing)?;
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes).map_err(writing)?;
+        let whole = bytes
+            .iter()
+            .rposition(|b| *b == b'\n')
+            .map_or(0, |at| at + 1);
+        if whole < bytes.len() {
+            file.set_len(whole as u64).map_err(writing)?;
+        }
         Ok(Self {
             file,
             path: path.to_path_buf(),
@@ -138,5 +150,25 @@ impl Log {
             .write_all(line.as_bytes())
             .map_err(|e| ModelError::io("write", &self.path, e))?;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_that_a_killed_writer_left_unfinished_is_cut_off() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("events.jsonl");
+        let event = Event::Checkpoint { step: 3 };
+        Log::open(&path).unwrap().write(&event).unwrap();
+        let whole = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(&path, format!("{whole}{{\"event\":\"st")).unwrap();
+        Log::open(&path).unwrap().write(&event).unwrap();
+        assert_eq!(
+            std::fs::read_to_string(&path).unwrap(),
+            format!("{whole}{whole}")
+        );
     }
 }

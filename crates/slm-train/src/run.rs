@@ -36,6 +36,8 @@ pub struct Base {
     pub adapter: Option<Adapter>,
     /// Folder that its tokenizer is copied from.
     pub source: Option<PathBuf>,
+    /// How a fully trained model is written.
+    pub stored: StoredType,
     /// Name or path written into the adapter's config.
     pub name: String,
     /// The larger model of a distillation.
@@ -124,7 +126,12 @@ fn train_on<B: DecoderBackend>(
             "hold some out: `split.validation: 0.1`, or `data.validation` with files",
         ));
     }
-    let keep = (base.config.clone(), base.source.clone(), base.name.clone());
+    let keep = Kept {
+        config: base.config.clone(),
+        source: base.source.clone(),
+        name: base.name.clone(),
+        stored: base.stored,
+    };
     let learner = build::<B>(base, settings, device)?;
     let log = Log::open(&inputs.dir.join("events.jsonl"))?;
     let group = inputs.source.group();
@@ -406,17 +413,24 @@ impl<B: DecoderBackend> Run<'_, B> {
     }
 }
 
+/// What the result takes over from the base.
+struct Kept {
+    config: ModelConfig,
+    source: Option<PathBuf>,
+    name: String,
+    stored: StoredType,
+}
+
 fn save_result<B: DecoderBackend>(
     learner: &mut Learner<B>,
     settings: &TrainSettings,
     dir: &Path,
-    base: (ModelConfig, Option<PathBuf>, String),
+    base: Kept,
 ) -> Result<PathBuf> {
-    let (config, source, name) = base;
     match settings.method.adapter() {
         Some(lora) => {
             let path = dir.join("adapter");
-            learner.decoder().adapter(lora).save(&path, &name)?;
+            learner.decoder().adapter(lora).save(&path, &base.name)?;
             Ok(path)
         }
         None => {
@@ -428,9 +442,9 @@ fn save_result<B: DecoderBackend>(
                 .collect();
             Weights::from_tables(tables).save(
                 &path,
-                &config,
-                source.as_deref(),
-                StoredType::Bf16,
+                &base.config,
+                base.source.as_deref(),
+                base.stored,
             )?;
             Ok(path)
         }

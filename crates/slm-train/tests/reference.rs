@@ -53,6 +53,7 @@ fn learner<B: DecoderBackend>(dir: &Path, settings: &mut TrainSettings) -> Learn
         weights,
         adapter: Some(adapter),
         source: None,
+        stored: slm_model::checkpoint::StoredType::Bf16,
         name: "llama".into(),
         teacher: None,
     };

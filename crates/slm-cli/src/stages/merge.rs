@@ -64,8 +64,9 @@ pub fn adopt(context: &Context, trained: &Path, artefact: PathBuf) -> Result<()>
     };
     run_stage(&context.terminal, &stage, |folder| {
         let config = ModelConfig::load(trained)?;
-        let stored = Weights::load(trained, &config)?;
-        stored.save(folder, &config, Some(trained), StoredType::Bf16)?;
+        let weights = Weights::load(trained, &config)?;
+        let dtype = Checkpoint::open(trained)?.stored_type();
+        weights.save(folder, &config, Some(trained), dtype)?;
         Ok(())
     })?;
     Ok(())

@@ -12,10 +12,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use serde_json::json;
+use slm_model::checkpoint::StoredType;
 use slm_model::lineage;
 use slm_model::lora::{Adapter, LoraConfig};
 use slm_model::weights::Weights;
-use slm_model::{ModelConfig, Tokenizer};
+use slm_model::{Checkpoint, ModelConfig, Tokenizer};
 use slm_train::batch::Dataset;
 use slm_train::checkpoint::BEST;
 use slm_train::forecast::{Forecast, available_bytes};
@@ -157,12 +158,15 @@ fn work(context: &Context, job: &Job, folder: &Path) -> Result<()> {
         Some(folder) => Some((folder, teacher_config(job, folder)?)),
         None => None,
     };
-    let lessons = lessons(context, job, tokenizer, &config)?;
-    let settings = settings(job, &config, lessons.epoch_steps)?;
+    // What does not depend on the rows is said before they are read.
+    let mut settings = settings(job, &config);
     settings.check()?;
     if let Some(adapter) = settings.method.adapter() {
         adapter.check(&config)?;
     }
+    let lessons = lessons(context, job, tokenizer, &config)?;
+    settings.steps = steps(job.settings, lessons.epoch_steps)?;
+    settings.check()?;
     let forecast = Forecast::new(
         &config,
         &settings,
@@ -219,6 +223,10 @@ fn base(
         config,
         weights,
         source: Some(job.start.folder().to_owned()),
+        stored: match job.start {
+            Start::From(folder) => Checkpoint::open(folder)?.stored_type(),
+            Start::New(..) => StoredType::Bf16,
+        },
         name: job.start.folder().display().to_string(),
         teacher: teacher.transpose()?,
     })
@@ -329,20 +337,23 @@ fn no_rows(files: &[PathBuf]) -> Failure {
         .hint("give it rows; over-long ones are left out under `over_long: drop`")
 }
 
-/// The recipe's settings in the terms of slm-train.
-fn settings(job: &Job, config: &ModelConfig, epoch_steps: Option<u64>) -> Result<TrainSettings> {
+/// Steps to take: those of the epochs, at most `max_steps`.
+fn steps(train: &Train, epoch_steps: Option<u64>) -> Result<u64> {
+    match (epoch_steps, train.max_steps) {
+        (Some(steps), Some(most)) => Ok(steps.min(most)),
+        (Some(steps), None) | (None, Some(steps)) => Ok(steps),
+        (None, None) => Err(Failure::new(
+            "the corpus has no end, and `train.max_steps` is not set",
+        )
+        .hint("set `train.max_steps`")
+        .into()),
+    }
+}
+
+/// The recipe's settings in the terms of slm-train, for one step as long as the rows are not
+/// counted.
+fn settings(job: &Job, config: &ModelConfig) -> TrainSettings {
     let train = job.settings;
-    let steps = match (epoch_steps, train.max_steps) {
-        (Some(steps), Some(most)) => steps.min(most),
-        (Some(steps), None) | (None, Some(steps)) => steps,
-        (None, None) => {
-            return Err(
-                Failure::new("the corpus has no end, and `train.max_steps` is not set")
-                    .hint("set `train.max_steps`")
-                    .into(),
-            );
-        }
-    };
     let adapter = || LoraConfig {
         rank: train.rank,
         alpha: train.alpha,
@@ -360,7 +371,7 @@ fn settings(job: &Job, config: &ModelConfig, epoch_steps: Option<u64>) -> Result
         Optimizer::Muon => OptimizerKind::Muon,
         Optimizer::Lion => OptimizerKind::Lion,
     };
-    Ok(TrainSettings {
+    TrainSettings {
         optimizer,
         learning_rate: train.learning_rate,
         loraplus_lr_ratio: train.loraplus_lr_ratio,
@@ -386,8 +397,8 @@ fn settings(job: &Job, config: &ModelConfig, epoch_steps: Option<u64>) -> Result
         early_stopping_patience: train.early_stopping_patience,
         load_best: train.load_best,
         gradient_checkpointing: train.gradient_checkpointing,
-        ..TrainSettings::new(method, steps)
-    })
+        ..TrainSettings::new(method, 1)
+    }
 }
 
 fn objective(train: &Train) -> Objective {

@@ -49,6 +49,7 @@ pub fn base() -> Base {
         weights: weights(),
         adapter: None,
         source: None,
+        stored: slm_model::checkpoint::StoredType::Bf16,
         name: "tiny".into(),
         teacher: None,
     }

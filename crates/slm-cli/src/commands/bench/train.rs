@@ -81,6 +81,7 @@ impl BenchTrain {
             config,
             adapter: None,
             source: None,
+            stored: slm_model::checkpoint::StoredType::Bf16,
             name: self.shape.clone(),
             teacher: None,
         };

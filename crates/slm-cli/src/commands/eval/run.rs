@@ -11,6 +11,7 @@ use slm_eval::{Options, Task};
 
 use super::beside::{BesideFiles, complete};
 use super::{Named, check_names, note_report};
+use crate::adapter::check_base;
 use crate::commands::Context;
 use crate::local::LocalModel;
 use crate::results::{gates_of, show_results};
@@ -31,6 +32,9 @@ pub struct RunTask {
     /// An adapter for one of the models
     #[arg(long, value_name = "NAME=DIR")]
     adapter: Vec<Named>,
+    /// Use an adapter even though it was trained on another base
+    #[arg(long)]
+    force: bool,
     /// Longest answer, in tokens
     #[arg(long, value_name = "TOKENS", default_value_t = 256)]
     max_tokens: usize,
@@ -87,6 +91,7 @@ impl RunTask {
             .next();
         let mut model = hash_path(&folder)?;
         if let Some(adapter) = &adapter {
+            check_base(context, adapter, &folder, self.force)?;
             model = format!("{model} + {}", hash_path(adapter)?);
         }
         let adapter = adapter.as_deref();

@@ -95,6 +95,7 @@ pub fn compare(context: &Context, folder: &Path) -> Result<TrainDifference> {
         config,
         adapter: Some(adapter),
         source: None,
+        stored: slm_model::checkpoint::StoredType::Bf16,
         name: folder.display().to_string(),
         teacher: None,
     };
