@@ -5,6 +5,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
+use slm_train::heap::Heap;
 
 use crate::commands::Context;
 use crate::failure::Failure;
@@ -46,6 +47,9 @@ impl<'a> Pipeline<'a> {
     /// Sections contradict or lack each other.
     pub fn new(context: &'a Context, recipe: &'a Recipe) -> Result<Self> {
         check(recipe)?;
+        if recipe.train.is_some() {
+            Heap::share();
+        }
         Ok(Self { context, recipe })
     }
 

@@ -8,6 +8,7 @@ pub mod distillation;
 pub mod error;
 pub mod events;
 pub mod forecast;
+pub mod heap;
 pub mod learner;
 pub mod noise;
 pub mod objective;

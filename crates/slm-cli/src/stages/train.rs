@@ -20,6 +20,7 @@ use slm_model::{Checkpoint, ModelConfig, Tokenizer};
 use slm_train::batch::Dataset;
 use slm_train::checkpoint::BEST;
 use slm_train::forecast::{Forecast, available_bytes};
+use slm_train::heap::Heap;
 use slm_train::run::{Base, RunInputs, Teacher, train as run_training};
 use slm_train::schedule::Schedule as Shape;
 use slm_train::settings::OptimizerKind;
@@ -174,6 +175,7 @@ fn work(context: &Context, job: &Job, folder: &Path) -> Result<()> {
         teacher.as_ref().map(|(_, config)| config),
     );
     say_and_check(context, &forecast, &settings)?;
+    let _heap = Heap::keep(forecast.bytes());
     let base = base(job, config, &settings, teacher)?;
     let inputs = RunInputs {
         source: lessons.source.as_ref(),

@@ -7,6 +7,8 @@ use clap::Args;
 use serde::Serialize;
 use slm_model::lora::LoraConfig;
 use slm_model::weights::Weights;
+use slm_train::forecast::Forecast;
+use slm_train::heap::Heap;
 use slm_train::run::{Base, RunInputs, train};
 use slm_train::{Event, Example, Method, Observer, Source, TrainSettings};
 
@@ -76,6 +78,16 @@ impl BenchTrain {
             BenchMethod::Lora => Method::Lora(adapter),
             BenchMethod::Qlora => Method::Qlora(adapter),
         };
+        let steps = self.steps.max(1) + 1;
+        let settings = TrainSettings {
+            batch_tokens: self.batch.max(1) * source.length,
+            checkpoint_every: steps,
+            gradient_checkpointing: self.gradient_checkpointing,
+            ..TrainSettings::new(method.clone(), steps)
+        };
+        let forecast = Forecast::new(&config, &settings, settings.batch_tokens, None);
+        Heap::share();
+        let _heap = Heap::keep(forecast.bytes());
         let base = Base {
             weights: Weights::random_held(&config, 0, method.held())?,
             config,
@@ -84,13 +96,6 @@ impl BenchTrain {
             stored: slm_model::checkpoint::StoredType::Bf16,
             name: self.shape.clone(),
             teacher: None,
-        };
-        let steps = self.steps.max(1) + 1;
-        let settings = TrainSettings {
-            batch_tokens: self.batch.max(1) * source.length,
-            checkpoint_every: steps,
-            gradient_checkpointing: self.gradient_checkpointing,
-            ..TrainSettings::new(method, steps)
         };
         let folder = context
             .workspace
