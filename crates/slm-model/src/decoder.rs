@@ -61,6 +61,16 @@ impl<B: DecoderBackend> Decoder<B> {
         })
     }
 
+    /// Holds and multiplies the base's matrices in the backend's narrow format, if it has one;
+    /// norms, biases and adapters stay in f32. For a base that does not learn.
+    pub fn narrow(&mut self) {
+        self.embed.narrow();
+        for linear in self.blocks.iter_mut().flat_map(Block::linears_mut) {
+            linear.weight.narrow();
+        }
+        self.head.iter_mut().for_each(Matrix::narrow);
+    }
+
     /// Attaches an adapter.
     ///
     /// # Errors

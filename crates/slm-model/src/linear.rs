@@ -9,7 +9,7 @@ use burn::backend::Autodiff;
 use burn::tensor::{Tensor, TensorData};
 
 use crate::lora::{LoraConfig, LoraPair};
-use crate::ops::DecoderBackend;
+use crate::ops::{DecoderBackend, product, widened};
 use crate::quant::FrozenMatrix;
 
 /// A weight and its name.
@@ -88,7 +88,7 @@ impl<B: DecoderBackend> Matrix<B> {
     /// `dy` [m, out]; result [m, in].
     pub fn product_dx(&self, dy: Tensor<B, 2>) -> Tensor<B, 2> {
         match self {
-            Self::Dense(weight) => dy.matmul(weight.value.clone()),
+            Self::Dense(weight) => product(dy, weight.value.clone()),
             Self::Frozen(weight) => B::frozen_linear_dx(dy, &weight.value),
         }
     }
@@ -111,7 +111,7 @@ impl<B: DecoderBackend> Matrix<B> {
     pub fn row_squares(&self, device: &B::Device) -> Tensor<B, 1> {
         match self {
             Self::Dense(weight) => {
-                let w = weight.value.clone().detach();
+                let w = widened(weight.value.clone().detach());
                 w.powi_scalar(2).sum_dim(1).squeeze_dim(1)
             }
             Self::Frozen(weight) => {
@@ -119,6 +119,14 @@ impl<B: DecoderBackend> Matrix<B> {
                 let count = squares.len();
                 Tensor::from_data(TensorData::new(squares, [count]), device)
             }
+        }
+    }
+
+    /// Holds and multiplies the matrix in the backend's narrow format from now on, if it has one;
+    /// for a matrix that does not learn.
+    pub fn narrow(&mut self) {
+        if let (Self::Dense(weight), Some(narrow)) = (self, B::NARROW) {
+            weight.value = weight.value.clone().cast(narrow);
         }
     }
 

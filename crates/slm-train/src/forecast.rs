@@ -6,7 +6,7 @@
 use slm_model::{Device, ModelConfig};
 
 use crate::error::{Result, TrainError};
-use crate::settings::{Method, Objective, OptimizerKind, TrainSettings};
+use crate::settings::{Method, Objective, OptimizerKind, Precision, TrainSettings};
 
 /// What the program needs beside the model: code, tokenizer, rows, the allocator's slack.
 const PROGRAM_BYTES: u64 = 60_000_000;
@@ -49,7 +49,7 @@ impl Forecast {
         };
         let logits = batch_tokens.min(chunk) * config.vocab_size;
         Self {
-            weights: base_bytes(config, &settings.method) + teacher.map_or(0, full_bytes),
+            weights: base_bytes(config, settings) + teacher.map_or(0, full_bytes),
             learning: 4 * trained * (1 + moments + sums + beside),
             activations: activation_bytes(config, settings, batch_tokens as u64, rank),
             rest: 4 * logits as u64 + PROGRAM_BYTES,
@@ -150,9 +150,12 @@ fn full_bytes(config: &ModelConfig) -> u64 {
     4 * config.parameters() as u64
 }
 
-fn base_bytes(config: &ModelConfig, method: &Method) -> u64 {
-    let Method::Qlora(_) = method else {
-        return full_bytes(config);
+fn base_bytes(config: &ModelConfig, settings: &TrainSettings) -> u64 {
+    let Method::Qlora(_) = settings.method else {
+        return match settings.precision {
+            Precision::F32 => full_bytes(config),
+            Precision::Bf16 => full_bytes(config) / 2,
+        };
     };
     let bytes = |(name, shape): (String, Vec<usize>)| {
         let count = shape.iter().product::<usize>() as f64;

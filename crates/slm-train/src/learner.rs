@@ -19,7 +19,7 @@ use crate::noise::Noise;
 use crate::objective::Goal;
 use crate::optimizer::{Moments, global_norm};
 use crate::run::Base;
-use crate::settings::{Method, Objective, TrainSettings};
+use crate::settings::{Method, Objective, Precision, TrainSettings};
 use crate::update::{Rule, host, set};
 
 /// A decoder with its trained parameters' moments.
@@ -394,6 +394,9 @@ pub fn build<B: DecoderBackend>(
 ) -> Result<Learner<B>> {
     let mut decoder = Decoder::<Autodiff<B>>::new(&base.config, base.weights, device)?;
     if let Some(config) = settings.method.adapter() {
+        if settings.precision == Precision::Bf16 {
+            decoder.narrow();
+        }
         let adapter = match base.adapter {
             Some(adapter) => adapter,
             None => Adapter::new(config.clone(), &base.config, settings.seed)?,

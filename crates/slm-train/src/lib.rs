@@ -26,4 +26,4 @@ pub use error::{Result, TrainError};
 pub use events::{Event, Observer};
 pub use renaming::Renaming;
 pub use run::{Outcome, train};
-pub use settings::{Method, Objective, TrainSettings};
+pub use settings::{Method, Objective, Precision, TrainSettings};

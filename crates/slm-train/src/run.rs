@@ -93,6 +93,7 @@ pub fn train(
     observer: &mut dyn Observer,
 ) -> Result<Outcome> {
     settings.check()?;
+    settings.check_device(device)?;
     match device {
         Device::Flex => train_on::<Flex>(base, settings, inputs, &Default::default(), observer),
         Device::NdArray => {

@@ -1,6 +1,7 @@
 //! Settings of a training run, validated once.
 
 use serde::{Deserialize, Serialize};
+use slm_model::Device;
 use slm_model::lora::LoraConfig;
 use slm_model::weights::Held;
 
@@ -33,6 +34,28 @@ impl Method {
         match self {
             Self::Full | Self::Lora(_) => Held::Full,
             Self::Qlora(_) => Held::Packed,
+        }
+    }
+}
+
+/// The number format that a frozen base's matrices are held and multiplied in. Adapters, norms,
+/// sums of losses and the optimizer are always f32.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Precision {
+    /// 32 bits.
+    F32,
+    /// bfloat16, on CUDA. The packed matrices of QLoRA are unpacked to it there in any case.
+    Bf16,
+}
+
+impl Precision {
+    /// What is usual for a method on a device.
+    pub fn usual(method: &Method, device: Device) -> Self {
+        match (method, device) {
+            (Method::Full, _) => Self::F32,
+            (_, Device::Cuda(_)) => Self::Bf16,
+            (_, Device::Flex | Device::NdArray) => Self::F32,
         }
     }
 }
@@ -130,6 +153,8 @@ pub struct TrainSettings {
     pub load_best: bool,
     /// Whether blocks are computed again in the backward instead of keeping what it needs.
     pub gradient_checkpointing: bool,
+    /// What a frozen base is held and multiplied in.
+    pub precision: Precision,
 }
 
 impl TrainSettings {
@@ -159,7 +184,27 @@ impl TrainSettings {
             early_stopping_patience: 0,
             load_best: false,
             gradient_checkpointing: false,
+            precision: Precision::F32,
         }
+    }
+
+    /// Checks that the device can do what is asked.
+    ///
+    /// # Errors
+    /// When it is bfloat16 on a device without it, or in full training.
+    pub fn check_device(&self, device: Device) -> Result<()> {
+        let able = Precision::usual(&self.method, device);
+        if self.precision == Precision::Bf16 && able == Precision::F32 {
+            let problem = match self.method {
+                Method::Full => "full training is in f32, and `precision` is bf16".to_string(),
+                _ => format!("`precision` is bf16, and `{device}` multiplies in f32 only"),
+            };
+            return Err(TrainError::setting(
+                problem,
+                "leave `precision` out; bf16 is for adapters on CUDA",
+            ));
+        }
+        Ok(())
     }
 
     /// Steps of warm-up.
@@ -277,5 +322,37 @@ impl TrainSettings {
             ));
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bfloat16_is_for_adapters_on_cuda() {
+        let adapter = LoraConfig {
+            rank: 4,
+            alpha: 8.0,
+            use_rslora: false,
+            use_dora: false,
+            target_modules: vec!["q_proj".into()],
+        };
+        let lora = Method::Lora(adapter);
+        for (method, device, able) in [
+            (lora.clone(), Device::Cuda(0), true),
+            (lora, Device::Flex, false),
+            (Method::Full, Device::Cuda(0), false),
+        ] {
+            let mut settings = TrainSettings::new(method.clone(), 1);
+            settings.check_device(device).unwrap();
+            settings.precision = Precision::Bf16;
+            assert_eq!(settings.check_device(device).is_ok(), able);
+            assert_eq!(
+                Precision::usual(&method, device) == Precision::Bf16,
+                able,
+                "{method:?} on {device}"
+            );
+        }
     }
 }

@@ -5,6 +5,7 @@
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
+use slm_train::Precision;
 
 /// Which weights learn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -117,6 +118,9 @@ pub struct Train {
     /// Whether blocks are computed again in the backward: about a third more time, and only one
     /// block's activations in memory. The gradients are the same to the bit.
     pub gradient_checkpointing: bool,
+    /// What a frozen base is held and multiplied in: `bf16` (the default on CUDA) or `f32` (the
+    /// default elsewhere, where it is the only one).
+    pub precision: Option<Precision>,
     /// Size of uniform noise on the embeddings while training (NEFTune; 5 is usual); 0 for none.
     pub neftune_alpha: f64,
     /// Share of the prompts' tokens, of those that do not occur in the answer, that each step
@@ -167,6 +171,7 @@ impl Default for Train {
             batch_tokens: 2048,
             gradient_accumulation_steps: 1,
             gradient_checkpointing: false,
+            precision: None,
             neftune_alpha: 0.0,
             prompt_dropout: 0.0,
             checkpoint_every: 50,

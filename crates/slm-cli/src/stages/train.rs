@@ -16,7 +16,7 @@ use slm_model::checkpoint::StoredType;
 use slm_model::lineage;
 use slm_model::lora::{Adapter, LoraConfig};
 use slm_model::weights::Weights;
-use slm_model::{Checkpoint, ModelConfig, Tokenizer};
+use slm_model::{Checkpoint, Device, ModelConfig, Tokenizer};
 use slm_train::batch::Dataset;
 use slm_train::checkpoint::BEST;
 use slm_train::forecast::{Forecast, available_bytes};
@@ -24,7 +24,7 @@ use slm_train::heap::Heap;
 use slm_train::run::{Base, RunInputs, Teacher, train as run_training};
 use slm_train::schedule::Schedule as Shape;
 use slm_train::settings::OptimizerKind;
-use slm_train::{Example, Objective, Source, TrainSettings};
+use slm_train::{Example, Objective, Precision, Source, TrainSettings};
 
 use crate::commands::Context;
 use crate::failure::Failure;
@@ -160,8 +160,9 @@ fn work(context: &Context, job: &Job, folder: &Path) -> Result<()> {
         None => None,
     };
     // What does not depend on the rows is said before they are read.
-    let mut settings = settings(job, &config);
+    let mut settings = settings(job, &config, context.device);
     settings.check()?;
+    settings.check_device(context.device)?;
     if let Some(adapter) = settings.method.adapter() {
         adapter.check(&config)?;
     }
@@ -354,7 +355,7 @@ fn steps(train: &Train, epoch_steps: Option<u64>) -> Result<u64> {
 
 /// The recipe's settings in the terms of slm-train, for one step as long as the rows are not
 /// counted.
-fn settings(job: &Job, config: &ModelConfig) -> TrainSettings {
+fn settings(job: &Job, config: &ModelConfig, device: Device) -> TrainSettings {
     let train = job.settings;
     let adapter = || LoraConfig {
         rank: train.rank,
@@ -368,6 +369,7 @@ fn settings(job: &Job, config: &ModelConfig) -> TrainSettings {
         Method::Lora => slm_train::Method::Lora(adapter()),
         Method::Qlora => slm_train::Method::Qlora(adapter()),
     };
+    let usual = Precision::usual(&method, device);
     let optimizer = match train.optimizer {
         Optimizer::Adamw => OptimizerKind::AdamW,
         Optimizer::Muon => OptimizerKind::Muon,
@@ -399,6 +401,7 @@ fn settings(job: &Job, config: &ModelConfig) -> TrainSettings {
         early_stopping_patience: train.early_stopping_patience,
         load_best: train.load_best,
         gradient_checkpointing: train.gradient_checkpointing,
+        precision: train.precision.unwrap_or(usual),
         ..TrainSettings::new(method, 1)
     }
 }

@@ -2,7 +2,7 @@
 
 use burn::tensor::activation::{log_softmax, silu, softmax, tanh};
 use burn::tensor::backend::Backend;
-use burn::tensor::{Int, Tensor, TensorData};
+use burn::tensor::{DType, FloatDType, Int, Tensor, TensorData};
 
 use super::{AttentionContext, Labels};
 use crate::kernels::attention::Heads;
@@ -14,7 +14,24 @@ pub fn rms_norm<B: Backend>(x: Tensor<B, 2>, w: Tensor<B, 1>, epsilon: f64) -> T
 }
 
 pub fn linear<B: Backend>(x: Tensor<B, 2>, w: Tensor<B, 2>) -> Tensor<B, 2> {
-    x.matmul(w.transpose())
+    product(x, w.transpose())
+}
+
+/// `x W` in the number format of `W`: where that is narrower than f32, `x` is rounded to it and
+/// the product widened again, as PyTorch's autocast does.
+pub fn product<B: Backend>(x: Tensor<B, 2>, w: Tensor<B, 2>) -> Tensor<B, 2> {
+    match w.dtype() {
+        DType::BF16 => x.cast(FloatDType::BF16).matmul(w).cast(FloatDType::F32),
+        _ => x.matmul(w),
+    }
+}
+
+/// The values in f32, whatever they are held in.
+pub fn widened<B: Backend>(x: Tensor<B, 2>) -> Tensor<B, 2> {
+    match x.dtype() {
+        DType::BF16 => x.cast(FloatDType::F32),
+        _ => x,
+    }
 }
 
 pub fn lora_linear<B: Backend>(
@@ -65,7 +82,7 @@ pub fn soft_cap<B: Backend, const D: usize>(x: Tensor<B, D>, cap: Option<f64>) -
 
 pub fn embed<B: Backend>(w: Tensor<B, 2>, tokens: &[u32]) -> Tensor<B, 2> {
     let indices = int_tensor(tokens, &w.device());
-    w.select(0, indices)
+    widened(w.select(0, indices))
 }
 
 pub fn cross_entropy<B: Backend>(

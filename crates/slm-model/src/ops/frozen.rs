@@ -10,7 +10,6 @@ use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::{Autodiff, Flex};
-use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
 
 use super::fused::{primitive, tensor};
@@ -18,9 +17,13 @@ use super::{DecoderBackend, Labels};
 use crate::kernels::frozen_head::forward_backward;
 use crate::quant::FrozenMatrix;
 
-/// The whole matrix on a device.
-pub(super) fn widened<B: Backend>(w: &FrozenMatrix, device: &B::Device) -> Tensor<B, 2> {
-    Tensor::from_data(TensorData::new(w.dequantize(), w.shape()), device)
+/// The whole matrix on a device, in the format that it is multiplied in there.
+pub(super) fn widened<B: DecoderBackend>(w: &FrozenMatrix, device: &B::Device) -> Tensor<B, 2> {
+    let wide = Tensor::from_data(TensorData::new(w.dequantize(), w.shape()), device);
+    match B::NARROW {
+        None => wide,
+        Some(narrow) => wide.cast(narrow),
+    }
 }
 
 /// `x W^T` on flex.

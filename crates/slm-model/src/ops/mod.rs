@@ -10,12 +10,12 @@ mod fused;
 mod joined;
 mod node;
 
-pub use composed::soft_cap;
+pub use composed::{product, soft_cap, widened};
 
 use std::sync::Arc;
 
-use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
+use burn::tensor::{FloatDType, Tensor};
 
 use crate::kernels::attention::Heads;
 use crate::kernels::gated::Activation;
@@ -77,6 +77,10 @@ pub struct Labels {
 pub trait DecoderBackend: Backend {
     /// Whether the fused host kernels are used.
     const FUSED: bool = false;
+
+    /// The number format that weights which do not learn may be held and multiplied in, where the
+    /// backend is faster with it than with f32.
+    const NARROW: Option<FloatDType> = None;
 
     /// The values of a float tensor in host memory, for fused backends.
     ///
@@ -203,7 +207,7 @@ pub trait DecoderBackend: Backend {
     /// `dy` [m, out], `w` [out, in].
     fn frozen_linear_dx(dy: Tensor<Self, 2>, w: &Arc<FrozenMatrix>) -> Tensor<Self, 2> {
         let wide = frozen::widened::<Self>(w, &dy.device());
-        dy.matmul(wide)
+        product(dy, wide)
     }
 
     /// [`DecoderBackend::cross_entropy`] with a packed head.
@@ -224,7 +228,9 @@ pub trait DecoderBackend: Backend {
 impl DecoderBackend for burn::backend::NdArray {}
 
 #[cfg(feature = "cuda")]
-impl DecoderBackend for burn::backend::Cuda {}
+impl DecoderBackend for burn::backend::Cuda {
+    const NARROW: Option<FloatDType> = Some(FloatDType::BF16);
+}
 
 #[cfg(test)]
 mod tests;

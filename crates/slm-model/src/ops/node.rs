@@ -10,7 +10,7 @@ use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
-use burn::tensor::Tensor;
+use burn::tensor::{FloatDType, Tensor};
 
 use super::fused::{LoraDims, attend, gather, lora_forward, primitive, tensor};
 use super::joined::{self, attention_gradients};
@@ -250,6 +250,8 @@ impl<B: DecoderBackend> Backward<B, 2> for CrossEntropyNode {
 }
 
 impl<B: DecoderBackend, C: CheckpointStrategy> DecoderBackend for Autodiff<B, C> {
+    const NARROW: Option<FloatDType> = B::NARROW;
+
     fn rms_norm(x: Tensor<Self, 2>, w: Tensor<Self, 1>, epsilon: f64) -> Tensor<Self, 2> {
         if !B::FUSED {
             return composed::rms_norm(x, w, epsilon);

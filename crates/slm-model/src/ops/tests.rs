@@ -186,3 +186,32 @@ fn cross_entropy() {
         same(on::<Flex>(cap), on::<NdArray>(cap));
     }
 }
+
+/// A frozen matrix in bfloat16 gives f32 products and gradients within its rounding.
+#[test]
+fn linear_in_bfloat16() {
+    use burn::tensor::{DType, FloatDType};
+    type A = Autodiff<Flex>;
+    let run = |narrow: bool| {
+        let x = leaf::<Flex, 2>(1, [7, 40]);
+        let [a, b] = [leaf::<Flex, 2>(2, [3, 40]), leaf::<Flex, 2>(3, [9, 3])];
+        let w: Tensor<A, 2> = leaf::<Flex, 2>(4, [9, 40]).detach().set_require_grad(false);
+        let w = if narrow { w.cast(FloatDType::BF16) } else { w };
+        let y = super::composed::lora_linear(x.clone(), w.clone(), a.clone(), b.clone(), 0.5);
+        let rows = super::composed::embed(w, &[1, 5]);
+        assert_eq!([y.dtype(), rows.dtype()], [DType::F32; 2]);
+        let weight = leaf::<Flex, 2>(99, y.dims()).detach();
+        let grads = (y.clone() * weight).sum().backward();
+        let gradients = [&x, &a, &b].map(|leaf| leaf.grad(&grads).unwrap().into_data());
+        let mut out = vec![y.into_data(), rows.into_data()];
+        out.extend(gradients);
+        out
+    };
+    for (narrow, wide) in run(true).iter().zip(&run(false)) {
+        assert_eq!(narrow.dtype, DType::F32);
+        narrow.assert_approx_eq::<f32>(wide, Tolerance::absolute(5e-2));
+        assert!(narrow.shape == wide.shape);
+    }
+    let rounded = run(true)[1].clone();
+    assert_ne!(rounded, run(false)[1], "nothing was rounded");
+}

@@ -10,7 +10,7 @@ use slm_model::weights::Weights;
 use slm_train::forecast::Forecast;
 use slm_train::heap::Heap;
 use slm_train::run::{Base, RunInputs, train};
-use slm_train::{Event, Example, Method, Observer, Source, TrainSettings};
+use slm_train::{Event, Example, Method, Observer, Precision, Source, TrainSettings};
 
 use super::{peak_rss_bytes, shape};
 use crate::commands::Context;
@@ -83,6 +83,7 @@ impl BenchTrain {
             batch_tokens: self.batch.max(1) * source.length,
             checkpoint_every: steps,
             gradient_checkpointing: self.gradient_checkpointing,
+            precision: Precision::usual(&method, context.device),
             ..TrainSettings::new(method.clone(), steps)
         };
         let forecast = Forecast::new(&config, &settings, settings.batch_tokens, None);

@@ -16,6 +16,7 @@ use clap::Args;
 use serde::Serialize;
 use slm_infer::{Engine, EngineSettings, Model, Request};
 use slm_model::quant::Threads;
+use slm_train::Precision;
 
 use crate::commands::Context;
 use crate::failure::Failure;
@@ -32,6 +33,17 @@ pub struct Verify {
     /// A checkpoint's folder with recorded outputs
     #[arg(value_name = "DIR")]
     folder: PathBuf,
+    /// What the base is multiplied in while training: `f32`, or `bf16` on CUDA
+    #[arg(long, value_name = "FORMAT", default_value = "f32", value_parser = precision_of)]
+    precision: Precision,
+}
+
+fn precision_of(name: &str) -> Result<Precision, String> {
+    match name {
+        "f32" => Ok(Precision::F32),
+        "bf16" => Ok(Precision::Bf16),
+        _ => Err("known are f32 and bf16".into()),
+    }
 }
 
 /// What was compared, and how far apart it is.
@@ -109,7 +121,7 @@ impl Verify {
             report.adapter = Some(logits(&model, &Reference::open(&expected)?)?);
         }
         if self.folder.join("train/batches.safetensors").is_file() {
-            report.train = Some(train::compare(context, &self.folder)?);
+            report.train = Some(train::compare(context, &self.folder, self.precision)?);
         }
         if report.is_empty() {
             return Err(nothing_to_compare(&self.folder).into());

@@ -11,21 +11,22 @@ use slm_model::lora::Adapter;
 use slm_model::weights::Weights;
 use slm_train::run::{Base, RunInputs, train};
 use slm_train::schedule::Schedule;
-use slm_train::{Event, Example, Method, Observer, Source, TrainSettings};
+use slm_train::{Event, Example, Method, Observer, Precision, Source, TrainSettings};
 
 use super::reference::Reference;
 use crate::commands::Context;
 use crate::failure::Failure;
 use crate::workspace::remove_folder;
 
-/// Largest difference of a loss that counts as none.
-const LOSS_TOLERANCE: f64 = 2e-3;
-/// Largest relative difference of a gradient norm that counts as none.
-const NORM_TOLERANCE: f64 = 1e-2;
+/// Largest difference of a loss, and largest relative difference of a gradient norm, that count
+/// as none. bfloat16 has 8 bits of precision where f32 has 24.
+const TOLERANCES: (f64, f64) = (2e-3, 1e-2);
+const BF16_TOLERANCES: (f64, f64) = (5e-2, 1e-1);
 
 /// How far the steps are apart.
 #[derive(Debug, Serialize)]
 pub struct TrainDifference {
+    precision: Precision,
     loss_max_abs_diff: f64,
     grad_norm_max_rel_diff: f64,
 }
@@ -33,7 +34,11 @@ pub struct TrainDifference {
 impl TrainDifference {
     /// Whether both differences count as none.
     pub fn is_within_tolerance(&self) -> bool {
-        self.loss_max_abs_diff < LOSS_TOLERANCE && self.grad_norm_max_rel_diff < NORM_TOLERANCE
+        let (loss, norm) = match self.precision {
+            Precision::F32 => TOLERANCES,
+            Precision::Bf16 => BF16_TOLERANCES,
+        };
+        self.loss_max_abs_diff < loss && self.grad_norm_max_rel_diff < norm
     }
 
     /// For people.
@@ -67,7 +72,7 @@ struct Recorded {
 ///
 /// # Errors
 /// The recorded files cannot be read, or training fails.
-pub fn compare(context: &Context, folder: &Path) -> Result<TrainDifference> {
+pub fn compare(context: &Context, folder: &Path, precision: Precision) -> Result<TrainDifference> {
     let path = folder.join("expected.json");
     let text = std::fs::read_to_string(&path)
         .map_err(|error| Failure::io("read the reference", &path, &error))?;
@@ -88,6 +93,7 @@ pub fn compare(context: &Context, folder: &Path) -> Result<TrainDifference> {
         warmup_ratio: 0.0,
         batch_tokens: lessons.batch * lessons.length,
         checkpoint_every: steps.max(1),
+        precision,
         ..TrainSettings::new(Method::Lora(adapter.config.clone()), steps)
     };
     let base = Base {
@@ -113,7 +119,7 @@ pub fn compare(context: &Context, folder: &Path) -> Result<TrainDifference> {
     let outcome = train(base, &settings, &inputs, context.device, &mut steps);
     remove_folder(&work)?;
     outcome?;
-    Ok(steps.difference(&recorded))
+    Ok(steps.difference(&recorded, precision))
 }
 
 /// The recorded batches, row by row.
@@ -166,7 +172,7 @@ struct Steps {
 }
 
 impl Steps {
-    fn difference(&self, recorded: &Recorded) -> TrainDifference {
+    fn difference(&self, recorded: &Recorded, precision: Precision) -> TrainDifference {
         let whole = self.losses.len() == recorded.losses.len();
         let worst = |ours: &[f64], theirs: &[f64], of: fn(f64, f64) -> f64| {
             let differences = ours.iter().zip(theirs).map(|(a, b)| of(*a, *b));
@@ -174,6 +180,7 @@ impl Steps {
             if whole { worst } else { f64::INFINITY }
         };
         TrainDifference {
+            precision,
             loss_max_abs_diff: worst(&self.losses, &recorded.losses, |a, b| (a - b).abs()),
             grad_norm_max_rel_diff: worst(&self.norms, &recorded.grad_norms_before_clip, |a, b| {
                 (a / b - 1.0).abs()
