@@ -2,6 +2,7 @@
 //!
 //! Counts; does not drop anything.
 
+use super::blocks::reasons;
 use super::spec::Flow;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -121,6 +122,24 @@ impl Funnel {
             (seen >= ROWS_TO_JUDGE && too_few).then(|| count.blockage(least))
         };
         self.blocks.iter().zip(least).find_map(blocked)
+    }
+
+    /// What to do about the reason for which most rows were dropped.
+    pub(super) fn hint(&self) -> &'static str {
+        let all = |reason: &str| -> u64 {
+            let dropped = |block: &BlockCount| block.dropped.get(reason).copied();
+            self.blocks.iter().filter_map(dropped).sum()
+        };
+        let most = self.blocks.iter().flat_map(|block| block.dropped.keys());
+        match most.max_by_key(|reason| all(reason)).map(String::as_str) {
+            Some(reasons::BAD_OUTPUT) => {
+                "the leaf's `slm.yaml` says what shape an answer has, and these have another: `--flow structured` asks for that shape; or say it in the flow's prompts, or take `output` out of `slm.yaml` where free text is wanted"
+            }
+            Some(reasons::NO_VERDICT) => {
+                "the teacher does not end its judgement as the block's `verdict_pattern` wants it; small models seldom can: let a larger one judge, or ask for the verdict alone in a prompt of your own"
+            }
+            _ => "mend the prompt, the filter or the leaf, or lower the block's `min_share`",
+        }
     }
 
     /// The reasons for dropped rows, most frequent first.
