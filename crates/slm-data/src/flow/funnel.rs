@@ -218,3 +218,30 @@ impl fmt::Display for Funnel {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn funnel(dropped: &[(&str, u64)]) -> Funnel {
+        let block = |(reason, count): &(&str, u64)| BlockCount {
+            dropped: BTreeMap::from([((*reason).to_owned(), *count)]),
+            ..BlockCount::default()
+        };
+        Funnel {
+            blocks: dropped.iter().map(block).collect(),
+            uncalibrated: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn the_hint_is_about_the_most_frequent_reason() {
+        let misfits = [(reasons::FILTERED, 2), (reasons::BAD_OUTPUT, 3)];
+        assert!(funnel(&misfits).hint().contains("`--flow structured`"));
+        let unread = [(reasons::NO_VERDICT, 9), (reasons::BAD_OUTPUT, 3)];
+        assert!(funnel(&unread).hint().contains("`verdict_pattern`"));
+        for other in [&[(reasons::FILTERED, 9), (reasons::NO_VERDICT, 1)][..], &[]] {
+            assert!(funnel(other).hint().starts_with("mend the prompt"));
+        }
+    }
+}
