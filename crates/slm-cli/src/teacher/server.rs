@@ -95,14 +95,14 @@ impl ChatTeacher for Server {
         )
     }
 
-    /// Half as many again as may be under way: while some keep their answers on the disk,
-    /// others are ready to ask.
+    /// Twice as many as may be under way: while all of those before keep their answers on the
+    /// disk, as many others are ready to ask.
     fn concurrency(&self) -> usize {
-        self.concurrency + self.concurrency.div_ceil(2)
+        2 * self.concurrency
     }
 
     fn ask(&self, request: &ChatRequest) -> Result<ChatAnswer, AskFault> {
-        self.gate.pass(|| self.ask_now(request))
+        self.gate.pass(0, || self.ask_now(request))
     }
 }
 

@@ -9,7 +9,7 @@ use super::spec::*;
 use crate::hash::fnv1a;
 use crate::parallel::all_at_once;
 use crate::scan::scan;
-use crate::synthesize::answer::AnswerChecker;
+use crate::synthesize::answer::{AnswerChecker, unfenced};
 use crate::teacher::{AskFault, ChatAnswer, ChatRequest, ChatTeacher, Gate, address};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -69,14 +69,18 @@ pub(super) struct Bench<'a> {
 }
 
 impl Bench<'_> {
-    /// Runs one block on one row.
+    /// Runs one block on one row. `turn` is the block's place in the flow: where questions to the
+    /// teacher must wait, earlier blocks go first, so that the end is left to rows that have no
+    /// further question before them, of which many can be asked at once.
     ///
     /// # Errors
     /// The teacher can be asked no more.
-    pub fn run(&self, block: &Block, row: Row) -> Result<Vec<Passed>, AskFault> {
+    pub fn run(&self, turn: usize, block: &Block, row: Row) -> Result<Vec<Passed>, AskFault> {
         match &block.step {
-            Step::Generate(generate) => self.generate(block, generate, row),
-            Step::Judge(judge) => self.judge(block, judge, row).map(|passed| vec![passed]),
+            Step::Generate(generate) => self.generate(turn, block, generate, row),
+            Step::Judge(judge) => self
+                .judge(turn, block, judge, row)
+                .map(|passed| vec![passed]),
             Step::Parse(parse) => Ok(self::parse(block, parse, row)),
             Step::Filter(filter) => Ok(vec![self.filter(block, filter, row)]),
             Step::Transform(transform) => Ok(self.transform(block, transform, row)),
@@ -112,6 +116,7 @@ impl Bench<'_> {
     /// Asks, and notes it in the row.
     fn ask(
         &self,
+        turn: usize,
         block: &Block,
         prompt: &str,
         request: &ChatRequest,
@@ -124,7 +129,7 @@ impl Bench<'_> {
             settings: json!({"max_tokens": request.max_tokens, "temperature": request.temperature, "seed": request.seed}),
         });
         self.gate
-            .pass(|| match self.stopped.load(Ordering::Acquire) {
+            .pass(turn, || match self.stopped.load(Ordering::Acquire) {
                 true => Err(AskFault::Stopped {
                     message: "the run has ended".to_owned(),
                     hint: "see what ended it".to_owned(),
@@ -135,6 +140,7 @@ impl Bench<'_> {
 
     fn generate(
         &self,
+        turn: usize,
         block: &Block,
         generate: &Generate,
         row: Row,
@@ -155,7 +161,7 @@ impl Bench<'_> {
             }
             let seed = self.number(block, &row, attempt);
             let request = self.request(&generate.asking, messages.clone(), seed, schema.clone());
-            match self.ask(block, &generate.prompt.hash, &request, &mut child) {
+            match self.ask(turn, block, &generate.prompt.hash, &request, &mut child) {
                 Ok(answer) => Ok(answered(block, child, answer)),
                 Err(AskFault::Refused(why)) => Ok(dropped(child, reasons::REFUSED, why)),
                 Err(stopped) => Err(stopped),
@@ -164,13 +170,19 @@ impl Bench<'_> {
         all_at_once((0..generate.n).collect(), answer)
     }
 
-    fn judge(&self, block: &Block, judge: &Judge, mut row: Row) -> Result<Passed, AskFault> {
+    fn judge(
+        &self,
+        turn: usize,
+        block: &Block,
+        judge: &Judge,
+        mut row: Row,
+    ) -> Result<Passed, AskFault> {
         let messages = match judge.prompt.render(&inputs(block, &row)) {
             Ok(messages) => messages,
             Err(fault) => return Ok(dropped(row, reasons::PROMPT, fault)),
         };
         let request = self.request(&judge.asking, messages, self.number(block, &row, 0), None);
-        let text = match self.ask(block, &judge.prompt.hash, &request, &mut row) {
+        let text = match self.ask(turn, block, &judge.prompt.hash, &request, &mut row) {
             Ok(answer) => answer.text,
             Err(AskFault::Refused(why)) => return Ok(dropped(row, reasons::REFUSED, why)),
             Err(stopped) => return Err(stopped),
@@ -220,7 +232,7 @@ impl Bench<'_> {
     /// What keeps a text from being an answer of the leaf.
     pub fn misfit(&self, answer: &str) -> Option<String> {
         self.checker
-            .parse(answer)
+            .parse_written(answer)
             .and_then(|value| self.checker.check(&value))
             .err()
     }
@@ -400,13 +412,7 @@ fn is_filled(value: &Value) -> bool {
 
 /// An object, or a list of them, with a value for every column; a code fence around it is cut.
 fn parse_json(text: &str, columns: &[String]) -> Vec<Vec<Value>> {
-    let text = text.trim();
-    let text = text
-        .strip_prefix("```json")
-        .or_else(|| text.strip_prefix("```"))
-        .unwrap_or(text);
-    let text = text.trim().strip_suffix("```").unwrap_or(text).trim();
-    let items = match serde_json::from_str::<Value>(text) {
+    let items = match serde_json::from_str::<Value>(unfenced(text)) {
         Ok(Value::Array(items)) => items,
         Ok(item @ Value::Object(_)) => vec![item],
         _ => return Vec::new(),

@@ -191,8 +191,11 @@ pub fn calibrate(
             };
             (labelled.accept, row)
         });
-        let work =
-            |(label, row): (bool, Row)| bench.run(block, row).map(|passed| judged(label, &passed));
+        let work = |(label, row): (bool, Row)| {
+            bench
+                .run(0, block, row)
+                .map(|passed| judged(label, &passed))
+        };
         let threads = chat.concurrency();
         let mut judgments = Vec::new();
         let sink = |judged| {

@@ -2,6 +2,7 @@
 //!
 //! Counts; does not drop anything.
 
+use super::blocks::reasons;
 use super::spec::Flow;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -123,6 +124,24 @@ impl Funnel {
         self.blocks.iter().zip(least).find_map(blocked)
     }
 
+    /// What to do about the reason for which most rows were dropped.
+    pub(super) fn hint(&self) -> &'static str {
+        let all = |reason: &str| -> u64 {
+            let dropped = |block: &BlockCount| block.dropped.get(reason).copied();
+            self.blocks.iter().filter_map(dropped).sum()
+        };
+        let most = self.blocks.iter().flat_map(|block| block.dropped.keys());
+        match most.max_by_key(|reason| all(reason)).map(String::as_str) {
+            Some(reasons::BAD_OUTPUT) => {
+                "the leaf's `slm.yaml` says what shape an answer has, and these have another: `--flow structured` asks for that shape; or say it in the flow's prompts, or take `output` out of `slm.yaml` where free text is wanted"
+            }
+            Some(reasons::NO_VERDICT) => {
+                "the teacher does not end its judgement as the block's `verdict_pattern` wants it; small models seldom can: let a larger one judge, or ask for the verdict alone in a prompt of your own"
+            }
+            _ => "mend the prompt, the filter or the leaf, or lower the block's `min_share`",
+        }
+    }
+
     /// The reasons for dropped rows, most frequent first.
     pub fn reasons(&self) -> String {
         let mut all: Vec<(u64, String)> = Vec::new();
@@ -196,6 +215,33 @@ impl fmt::Display for Funnel {
         match self.uncalibrated.is_empty() {
             true => Ok(()),
             false => writeln!(f, "not calibrated: {}", self.uncalibrated.join(", ")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn funnel(dropped: &[(&str, u64)]) -> Funnel {
+        let block = |(reason, count): &(&str, u64)| BlockCount {
+            dropped: BTreeMap::from([((*reason).to_owned(), *count)]),
+            ..BlockCount::default()
+        };
+        Funnel {
+            blocks: dropped.iter().map(block).collect(),
+            uncalibrated: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn the_hint_is_about_the_most_frequent_reason() {
+        let misfits = [(reasons::FILTERED, 2), (reasons::BAD_OUTPUT, 3)];
+        assert!(funnel(&misfits).hint().contains("`--flow structured`"));
+        let unread = [(reasons::NO_VERDICT, 9), (reasons::BAD_OUTPUT, 3)];
+        assert!(funnel(&unread).hint().contains("`verdict_pattern`"));
+        for other in [&[(reasons::FILTERED, 9), (reasons::NO_VERDICT, 1)][..], &[]] {
+            assert!(funnel(other).hint().starts_with("mend the prompt"));
         }
     }
 }

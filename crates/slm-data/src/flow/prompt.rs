@@ -42,7 +42,7 @@ impl Prompt {
         if messages.is_empty() {
             return Err("the prompt has no messages".into());
         }
-        // No loader is set, so `include`, `import` and `extends` find nothing.
+        // No loader is set: whatever `file_tag` may miss finds nothing.
         let mut environment = Environment::new();
         environment.set_fuel(Some(FUEL));
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
@@ -57,6 +57,12 @@ impl Prompt {
             if message.content.len() > LONGEST_TEMPLATE {
                 return Err(format!(
                     "message {} of the prompt has more than {LONGEST_TEMPLATE} bytes",
+                    n + 1
+                ));
+            }
+            if let Some(tag) = file_tag(&message.content) {
+                return Err(format!(
+                    "message {} of the prompt has `{{% {tag} %}}`, and prompts reach no other files: write what it names into the prompt",
                     n + 1
                 ));
             }
@@ -108,6 +114,38 @@ impl Prompt {
     }
 }
 
+/// The first of a template's tags that takes in another file. What stands in comments, in
+/// expressions and in raw text is none.
+fn file_tag(template: &str) -> Option<&str> {
+    let mut rest = template;
+    while let Some(at) = rest.find(['{']) {
+        rest = &rest[at + 1..];
+        let (end, skipped) = match rest.as_bytes().first() {
+            Some(b'#') => ("#}", 1),
+            Some(b'{') => ("}}", 1),
+            Some(b'%') => ("%}", 1),
+            _ => continue,
+        };
+        let is_tag = end == "%}";
+        let length = rest[skipped..].find(end)?;
+        let inside = rest[skipped..skipped + length].trim_start_matches(['-', '+']);
+        rest = &rest[skipped + length + end.len()..];
+        if !is_tag {
+            continue;
+        }
+        match inside
+            .split_whitespace()
+            .next()
+            .map(|w| w.trim_end_matches('-'))
+        {
+            Some("raw") => rest = rest.find("endraw").map_or("", |end| &rest[end..]),
+            Some(tag @ ("include" | "import" | "from" | "extends")) => return Some(tag),
+            _ => {}
+        }
+    }
+    None
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -143,7 +181,23 @@ mod tests {
             "{:?}",
             render(endless)
         );
-        assert!(render("{% include '/etc/passwd' %}").is_err());
+        for tag in ["include", "import", "from", "extends"] {
+            let template = format!("Hello {{{{ name }}}} {{%- {tag} '/etc/passwd' %}}");
+            let fault = prompt(&template).unwrap_err();
+            let named = format!("message 1 of the prompt has `{{% {tag} %}}`");
+            assert!(fault.contains(&named), "{fault}");
+        }
+        for (template, said) in [
+            ("{# {% include 'x' %} #}a", "a"),
+            (
+                "{% raw %}{% include 'x' %}{% endraw %}",
+                "{% include 'x' %}",
+            ),
+            ("{{ '{%' }} include %}", "{% include %}"),
+            ("{ include } {", "{ include } {"),
+        ] {
+            assert_eq!(render(template), Ok(said.into()), "{template}");
+        }
         assert!(render("{{ nobody }}").unwrap_err().contains("undefined"));
         assert!(
             prompt("{% if %}")

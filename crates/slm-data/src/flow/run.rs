@@ -12,6 +12,13 @@ use crate::minhash::NearTexts;
 use crate::parallel::{all_at_once, in_order};
 use crate::teacher::AskFault;
 
+/// Rows under way for each that the teacher can be asked about at once.
+pub(super) const ROWS_PER_PLACE: usize = 2;
+
+/// What becomes of the work when a flow ends early.
+pub(super) const ALL_IS_KEPT: &str =
+    "the answers so far are kept, and the ledger has every dropped row with what it held";
+
 /// A row that did not come out.
 pub(super) struct Lost {
     pub row: Row,
@@ -74,7 +81,7 @@ impl<'a> Run<'a> {
         let message = self.funnel.blockage(self.flow)?;
         Some(DataError::settings(
             format!("flow `{}`: {message}", self.flow.metadata.name),
-            "mend the cause, or lower the block's `min_share`; the answers so far are kept, and the ledger has every dropped row",
+            format!("{}; {ALL_IS_KEPT}", self.funnel.hint()),
         ))
     }
 
@@ -87,7 +94,13 @@ impl<'a> Run<'a> {
         let asks = flow.blocks[range.clone()]
             .iter()
             .any(|b| matches!(b.step, Step::Generate(_) | Step::Judge(_)));
-        let threads = if asks { bench.teacher.concurrency() } else { 1 };
+        // Twice as many rows as can be asked about: those that are behind are asked first, so that
+        // none is left to go through its blocks alone in the end.
+        let threads = if asks {
+            ROWS_PER_PLACE * bench.teacher.concurrency()
+        } else {
+            1
+        };
         let work = |row: Row| through(flow, bench, range.clone(), row).map_err(Some);
         let sink = |log: Log| {
             for (block, came, passed) in log {
@@ -195,14 +208,16 @@ fn through(
         let block = &flow.blocks[n];
         let came = rows.len();
         let mut passed: Vec<Passed> = match block.step {
-            Step::Generate(_) | Step::Judge(_) => all_at_once(rows, |row| bench.run(block, row))?
-                .into_iter()
-                .flatten()
-                .collect(),
+            Step::Generate(_) | Step::Judge(_) => {
+                all_at_once(rows, |row| bench.run(n, block, row))?
+                    .into_iter()
+                    .flatten()
+                    .collect()
+            }
             _ => {
                 let mut passed = Vec::new();
                 for row in rows {
-                    passed.extend(bench.run(block, row)?);
+                    passed.extend(bench.run(n, block, row)?);
                 }
                 passed
             }

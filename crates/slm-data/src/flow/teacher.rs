@@ -6,7 +6,7 @@ use super::blocks::{Bench, reasons};
 use super::funnel::Funnel;
 use super::inputs::{Inputs, LeafFacts, leaf_schema};
 use super::row::Row;
-use super::run::{Lost, Run, lose};
+use super::run::{ALL_IS_KEPT, Lost, ROWS_PER_PLACE, Run, lose};
 use super::spec::{Flow, Step};
 use crate::error::{DataError, Result};
 use crate::ledger::Entry;
@@ -21,9 +21,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Requests that are begun before their turn, so that the teacher has work while the last answers
-/// to one are on their way.
-const REQUESTS_AHEAD: usize = 2;
 /// Rows that a wave has at least, as far as the flow's expectations hold.
 const TELLING_ROWS: f64 = 20.0;
 /// Waves without a new row after which a leaf counts as exhausted.
@@ -135,7 +132,9 @@ impl<'a> FlowTeacher<'a> {
             .then(|| row.text("context"))
             .filter(|text| !text.trim().is_empty());
         let (prompt, instruction_bytes) = leaf.prompt(context.as_deref(), &row.text("question"));
-        let answer = checker.parse(&row.text("answer")).unwrap_or(Value::Null);
+        let answer = checker
+            .parse_written(&row.text("answer"))
+            .unwrap_or(Value::Null);
         let mut sample = Sample::pair(row.id.clone(), prompt, checker.write(&answer))
             .with("leaf", leaf.name.clone())
             .with("seed", row.seed)
@@ -282,11 +281,12 @@ impl Teacher for FlowTeacher<'_> {
         self.chat.name()
     }
 
-    /// One who answers one at a time is kept busy by one request.
+    /// So many as keep the teacher busy while the last answers to the request before are on their
+    /// way. One who answers one at a time is kept busy by one request.
     fn ahead(&self) -> usize {
         match self.chat.concurrency() {
             1 => 0,
-            _ => REQUESTS_AHEAD,
+            places => (self.expected() * (ROWS_PER_PLACE * places) as f64).ceil() as usize,
         }
     }
 
@@ -330,7 +330,7 @@ impl Teacher for FlowTeacher<'_> {
                     "flow `{}` made no row for leaf `{}`: {reasons}",
                     self.flow.metadata.name, leaf.name
                 ),
-                "the ledger has every dropped row with what it held; mend the prompt, the filter or the leaf",
+                format!("{}; {ALL_IS_KEPT}", run.funnel.hint()),
             ));
         }
         Ok(reason.map(|reason| Shortfall {

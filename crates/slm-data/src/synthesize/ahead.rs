@@ -31,13 +31,19 @@ pub(super) fn in_turn(
     std::thread::scope(|scope| {
         let mut rest = requests.iter();
         let mut begun = VecDeque::new();
-        for n in 0..requests.len() {
-            let free = (teacher.ahead() + 1).saturating_sub(begun.len());
-            begun.extend(
-                rest.by_ref()
-                    .take(free)
-                    .map(|next| begin(scope, teacher, next)),
-            );
+        // Of those begun, without the one whose turn it is.
+        let mut rows_ahead = 0;
+        for (n, (_, request)) in requests.iter().enumerate() {
+            if n > 0 {
+                rows_ahead -= request.rows.min(rows_ahead);
+            }
+            while begun.is_empty() || rows_ahead < teacher.ahead() {
+                let Some(next) = rest.next() else { break };
+                if !begun.is_empty() {
+                    rows_ahead += next.1.rows;
+                }
+                begun.push_back(begin(scope, teacher, next));
+            }
             let mut current = begun.pop_front();
             let driven = drive(n, &mut |take| {
                 current

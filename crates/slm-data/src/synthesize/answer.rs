@@ -59,6 +59,14 @@ impl AnswerChecker {
         }
     }
 
+    /// As [`Self::parse`], of what a chat model wrote: it often puts JSON into a code fence.
+    pub fn parse_written(&self, answer: &str) -> std::result::Result<Value, String> {
+        match self.output {
+            Output::Json { .. } | Output::Calls { .. } => self.parse(unfenced(answer)),
+            Output::Label { .. } | Output::Text => self.parse(answer),
+        }
+    }
+
     /// The text of an answer; compact when it is JSON.
     pub fn write(&self, answer: &Value) -> String {
         match (&self.output, answer) {
@@ -254,6 +262,21 @@ fn has_enum(root: &Value, schema: &Value, path: &[String], depth: usize) -> bool
     }
 }
 
+/// A text without the code fence around it, if there is one.
+pub(crate) fn unfenced(text: &str) -> &str {
+    let text = text.trim();
+    let inside = text
+        .strip_prefix("```json")
+        .or_else(|| text.strip_prefix("```"));
+    match inside {
+        Some(inside) => {
+            let inside = inside.trim();
+            inside.strip_suffix("```").unwrap_or(inside).trim()
+        }
+        None => text,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -279,6 +302,18 @@ mod tests {
         let closed = |p: &str| checker.is_closed(p, &Value::Null);
         assert!(closed("/kind") && closed("/maybe") && closed("/items/3/unit"));
         assert!(!closed("/free") && !closed("/items/0/name") && !closed("/unknown"));
+    }
+
+    #[test]
+    fn written_json_may_stand_in_a_fence_and_written_text_keeps_it() {
+        let fenced = "```json\n{\"kind\": \"a\"}\n```";
+        let written = json_checker().parse_written(fenced);
+        assert_eq!(written, Ok(json!({"kind": "a"})));
+        assert!(json_checker().parse(fenced).is_err());
+        let text = AnswerChecker::new("l", &Output::Text).unwrap();
+        assert_eq!(text.parse_written(fenced), Ok(json!(fenced)));
+        assert_eq!(unfenced("```\nx\n```"), "x");
+        assert_eq!(unfenced(" y "), "y");
     }
 
     #[test]

@@ -61,8 +61,8 @@ pub trait Teacher: Sync {
         take: &mut Take<'_>,
     ) -> Result<Option<Shortfall>>;
 
-    /// How many requests may be worked on before those before them are done; for teachers that
-    /// wait for others.
+    /// How many rows of later requests are worked on before those before them are done, at least
+    /// and as far as there are so many; for teachers that wait for others.
     fn ahead(&self) -> usize {
         0
     }

@@ -199,7 +199,7 @@ fn yaml_code(kind: FaultKind) -> Code {
         FaultKind::Limit => Code::Limit,
         FaultKind::SeveralDocuments => Code::SeveralDocuments,
         FaultKind::DuplicateKey => Code::DuplicateKey,
-        FaultKind::Unsupported => Code::UnsupportedYaml,
+        FaultKind::Unsupported | FaultKind::Merge => Code::UnsupportedYaml,
     }
 }
 

@@ -211,6 +211,12 @@ mod tests {
     }
 
     #[test]
+    fn a_merge_of_no_mapping_is_left_to_its_author() {
+        let text = "seed_examples:\n- <<: text\n  question: q\n";
+        assert_eq!(mended(text), text);
+    }
+
+    #[test]
     fn an_alias_is_not_quoted() {
         let text = "version: &v 3\nanswer: *v\n";
         assert_eq!(mended(text), text);

@@ -30,6 +30,8 @@ pub enum FaultKind {
     SeveralDocuments,
     /// A key stands twice in one mapping.
     DuplicateKey,
+    /// A `<<` that takes over no mapping.
+    Merge,
     /// A tag, or a key, of a kind that is not supported.
     Unsupported,
 }
@@ -99,6 +101,16 @@ pub(super) fn unsupported_tag(tag: &str, span: Span) -> Fault {
         span,
         message: format!("the tag `{tag}` is not supported"),
         hint: "remove the tag, or quote a text that begins with `!`".into(),
+    }
+}
+
+pub(super) fn merge_of_no_mapping(span: Span) -> Fault {
+    Fault {
+        kind: FaultKind::Merge,
+        span,
+        message: "`<<` takes over a mapping, or each mapping of a list, and this is neither".into(),
+        hint: "give it an alias of a mapping, such as `<<: *base`, or quote it as a plain key"
+            .into(),
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod fault;
 mod locate;
+mod merge;
 mod parse;
 mod recover;
 mod resolve;

@@ -4,6 +4,7 @@
 //! aliases can exhaust the machine. It does not know which keys a file may have.
 
 use super::fault::{self, Fault};
+use super::merge::{Merged, merged_into, taken};
 use super::{Entry, Flavor, Node, Scalar, ScalarKind, Value};
 use crate::source::{Position, Span};
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, Tag};
@@ -74,8 +75,17 @@ enum Content {
     Mapping {
         entries: Vec<Entry>,
         seen: HashSet<String>,
-        key: Option<(String, Span)>,
+        key: Option<(Key, Span)>,
+        /// What `<<` brings in, in the order of the file.
+        merged: Merged,
     },
+}
+
+/// A key whose value is to come.
+enum Key {
+    Text(String),
+    /// A plain `<<`: the value's entries are taken over.
+    Merge,
 }
 
 /// A value that an alias may repeat, with what the repetition costs.
@@ -90,6 +100,8 @@ struct Builder {
     flavor: Flavor,
     limits: Limits,
     stack: Vec<Frame>,
+    /// Whether the scalar at hand is a plain `<<`.
+    plain_merge: bool,
     anchors: HashMap<usize, Anchored>,
     nodes: usize,
     bytes: usize,
@@ -104,6 +116,7 @@ impl Builder {
             flavor,
             limits,
             stack: Vec::new(),
+            plain_merge: false,
             anchors: HashMap::new(),
             nodes: 0,
             bytes: 0,
@@ -139,6 +152,7 @@ impl Builder {
                         entries: Vec::new(),
                         seen: HashSet::new(),
                         key: None,
+                        merged: Merged::default(),
                     };
                     self.open(span.start, anchor, content)?;
                 }
@@ -163,6 +177,7 @@ impl Builder {
             None if style == ScalarStyle::Plain => self.flavor.resolve(&text),
             None => ScalarKind::String,
         };
+        let is_merge = tag.is_none() && style == ScalarStyle::Plain && text == "<<";
         self.charge(1, text.len(), span)?;
         let span = self.place_of_empty(span);
         let text = text.into_owned();
@@ -172,7 +187,10 @@ impl Builder {
             value: Value::Scalar(Scalar { text, kind }),
         };
         self.keep_anchor(anchor, &node, 1, bytes, 0)?;
-        self.add(node, 0)
+        self.plain_merge = is_merge;
+        let added = self.add(node, 0);
+        self.plain_merge = false;
+        added
     }
 
     /// An absent value has no place of its own: it is shown at its key.
@@ -244,7 +262,9 @@ impl Builder {
         };
         let value = match frame.content {
             Content::Sequence(items) => Value::Sequence(items),
-            Content::Mapping { entries, .. } => Value::Mapping(entries),
+            Content::Mapping {
+                entries, merged, ..
+            } => Value::Mapping(merged_into(entries, merged)),
         };
         let node = Node {
             span: spanned(frame.start, end),
@@ -307,23 +327,35 @@ impl Builder {
         frame.depth_below = frame.depth_below.max(depth);
         match &mut frame.content {
             Content::Sequence(items) => items.push(node),
-            Content::Mapping { entries, seen, key } => match key.take() {
-                Some((key, key_span)) => entries.push(Entry {
+            Content::Mapping {
+                entries,
+                seen,
+                key,
+                merged,
+            } => match key.take() {
+                Some((Key::Text(key), key_span)) => entries.push(Entry {
                     key,
                     key_span,
                     value: node,
                 }),
+                Some((Key::Merge, _)) => {
+                    let span = node.span;
+                    if !taken(node, merged) {
+                        self.faults.push(fault::merge_of_no_mapping(span));
+                    }
+                }
+                None if self.plain_merge => *key = Some((Key::Merge, node.span)),
                 None => match node.value {
                     Value::Scalar(scalar) => {
                         if !seen.insert(scalar.text.clone()) {
                             self.faults
                                 .push(fault::duplicate_key(&scalar.text, node.span));
                         }
-                        *key = Some((scalar.text, node.span));
+                        *key = Some((Key::Text(scalar.text), node.span));
                     }
                     _ => {
                         self.faults.push(fault::unsupported_key(node.span));
-                        *key = Some((String::new(), node.span));
+                        *key = Some((Key::Text(String::new()), node.span));
                     }
                 },
             },

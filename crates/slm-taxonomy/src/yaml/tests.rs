@@ -97,6 +97,45 @@ fn blocks_and_absent_values_have_a_place() {
 }
 
 #[test]
+fn merge_keys_take_over_entries_as_pyyaml_does() {
+    // Each with what PyYAML 6.0.3's `safe_load` gives.
+    for (text, expected) in [
+        (
+            "a: &a {x: p, y: q}\nb:\n  <<: *a\n  y: r\n",
+            r#"{"a":{"x":"p","y":"q"},"b":{"x":"p","y":"r"}}"#,
+        ),
+        (
+            "b: {<<: [{x: p}, {x: q, y: r}], z: s}\n",
+            r#"{"b":{"x":"p","y":"r","z":"s"}}"#,
+        ),
+        ("b: {<<: {x: p}, <<: {x: q}}\n", r#"{"b":{"x":"q"}}"#),
+        (
+            "a: &a {x: p}\nb: &b {<<: *a, y: q}\nc: {<<: *b}\n",
+            r#"{"a":{"x":"p"},"b":{"x":"p","y":"q"},"c":{"x":"p","y":"q"}}"#,
+        ),
+        ("b: {'<<': {x: p}}\n", r#"{"b":{"<<":{"x":"p"}}}"#),
+        ("b: {<<: []}\n", r#"{"b":{}}"#),
+    ] {
+        let parsed = read(text);
+        assert_eq!(parsed.faults, [], "{text}");
+        let expected: serde_json::Value = serde_json::from_str(expected).unwrap();
+        assert_eq!(parsed.root.unwrap().to_json(), expected, "{text}");
+    }
+}
+
+#[test]
+fn a_merge_of_something_else_is_told_at_its_place() {
+    for (text, column) in [("b: {<<: text}\n", 9), ("b: {<<: [{x: p}, q]}\n", 9)] {
+        let parsed = read(text);
+        assert_eq!(parsed.faults.len(), 1, "{text}");
+        let fault = &parsed.faults[0];
+        assert_eq!(fault.span.start, at(1, column));
+        assert!(fault.message.contains("takes over a mapping"));
+        assert_eq!(fault.kind, FaultKind::Merge);
+    }
+}
+
+#[test]
 fn aliases_repeat_the_value_at_their_own_place() {
     let root = read("a: &x [1, two]\nb: *x\n").root.unwrap();
     let (a, b) = (root.get("a").unwrap(), root.get("b").unwrap());

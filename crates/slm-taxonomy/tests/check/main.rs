@@ -7,6 +7,7 @@ mod every_code;
 mod fixes;
 mod fixture;
 mod formats;
+mod fuzz;
 mod hostile;
 mod own;
 mod places;

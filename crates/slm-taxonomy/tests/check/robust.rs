@@ -4,12 +4,11 @@ use crate::fixes::keeps_the_meaning;
 use crate::fixture::{ATTRIBUTION, Taxonomy, knowledge_text, skill_text};
 use crate::hostile::hostile;
 use proptest::prelude::*;
-use proptest::test_runner::{Config, TestRunner};
 use slm_taxonomy::{render, tree};
 
-const QNA: &str = "compositional_skills/a/qna.yaml";
+pub const QNA: &str = "compositional_skills/a/qna.yaml";
 
-fn check_bytes(name: &str, bytes: &[u8]) {
+pub fn check_bytes(name: &str, bytes: &[u8]) {
     let taxonomy = Taxonomy::new(&[
         (QNA, &skill_text(5, |i| i.to_string())),
         ("compositional_skills/a/attribution.txt", ATTRIBUTION),
@@ -30,7 +29,7 @@ fn check_bytes(name: &str, bytes: &[u8]) {
 }
 
 /// Pieces that mean something to YAML, to be put together at random.
-fn yaml_pieces() -> impl Strategy<Value = String> {
+pub fn yaml_pieces() -> impl Strategy<Value = String> {
     let pieces = prop::sample::select(vec![
         "- ",
         "  ",
@@ -73,6 +72,8 @@ fn yaml_pieces() -> impl Strategy<Value = String> {
         "\u{2028}",
         "\0",
         "<<: ",
+        "<<: *a\n",
+        "<<: [*a, *a]\n",
         "yes",
         "0x",
         "|",
@@ -118,7 +119,7 @@ proptest! {
 
 /// The processor time of this thread, so that a busy machine fails no test. The time of day
 /// where the system does not tell it.
-fn seconds() -> f64 {
+pub fn seconds() -> f64 {
     let stat = std::fs::read_to_string("/proc/thread-self/stat").unwrap_or_default();
     let fields = stat
         .rsplit(')')
@@ -151,7 +152,7 @@ fn hostile_files_end_soon() {
 }
 
 /// A leaf to change, and the changes: each puts a piece in the place of some bytes.
-fn changed_leaves() -> impl Strategy<Value = String> {
+pub fn changed_leaves() -> impl Strategy<Value = String> {
     let repository = "  repo: r\n  commit: c0ffee5\n  patterns: ['*.md']\n";
     let leaf = prop::sample::select(vec![
         skill_text(5, |i| format!("{{\"n\":{i}}}")),
@@ -159,6 +160,7 @@ fn changed_leaves() -> impl Strategy<Value = String> {
         knowledge_text(repository),
         "# a\nseed_examples:\n- answer: |\n    b\n\n    c\n  question: >-\n    d\n# e\nversion: 2\n".into(),
         "a: &a [x, y]\nb: *a\nc: {d: *a, e: 'f'}\n".into(),
+        "a: &a {question: q, answer: r}\nseed_examples:\n- <<: *a\n  answer: s\n- {<<: [*a, {context: c}]}\n".into(),
     ]);
     let change = (any::<prop::sample::Index>(), 0usize..12, yaml_pieces());
     (leaf, prop::collection::vec(change, 1..6)).prop_map(|(mut leaf, changes)| {
@@ -172,40 +174,6 @@ fn changed_leaves() -> impl Strategy<Value = String> {
         }
         leaf
     })
-}
-
-/// The long search; `SLM_FUZZ_CASES` says how long.
-///
-/// `SLM_FUZZ_CASES=200000 cargo test --release -p slm-taxonomy --test check -- --ignored`
-#[test]
-#[ignore = "runs for minutes"]
-fn changed_leaves_for_long() {
-    let cases = std::env::var("SLM_FUZZ_CASES")
-        .ok()
-        .and_then(|n| n.parse().ok());
-    let cases = cases.unwrap_or(100_000);
-    let mut runner = TestRunner::new(Config {
-        cases,
-        failure_persistence: None,
-        ..Config::default()
-    });
-    let slowest = std::cell::Cell::new(0.0_f64);
-    let taxonomy = Taxonomy::skill("");
-    let outcome = runner.run(&changed_leaves(), |text| {
-        let start = seconds();
-        std::fs::write(taxonomy.path().join(QNA), &text).unwrap();
-        let report = taxonomy.check();
-        assert!(!render(&report).is_empty());
-        keeps_the_meaning(&text);
-        slowest.set(slowest.get().max(seconds() - start));
-        Ok(())
-    });
-    outcome.unwrap();
-    println!(
-        "{cases} changed leaves, the slowest took {} s",
-        slowest.get()
-    );
-    assert!(slowest.get() < 20.0);
 }
 
 proptest! {

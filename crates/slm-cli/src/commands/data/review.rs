@@ -72,7 +72,8 @@ impl ReviewRows {
                 create_folder(&folder)?;
                 let all = known.write(&path)?;
                 context.terminal.note(format!(
-                    "{count} verdicts read, {all} known; build again to apply them"
+                    "{count} {} read, {all} known; build again to apply them",
+                    if count == 1 { "verdict" } else { "verdicts" }
                 ));
                 context.terminal.data(&path.display().to_string())
             }
