@@ -25,6 +25,7 @@ pub mod rotary;
 mod rotary_tables;
 pub mod template;
 pub mod tokenizer;
+mod tokenizer_check;
 mod tokenizer_files;
 pub mod tokenizer_training;
 pub mod weights;

@@ -11,6 +11,7 @@ use tokenizers::Encoding;
 use crate::assistant_spans::{Rendered, SpanFault, TurnEnds, render_turns};
 use crate::error::{ModelError, Result};
 use crate::template::{ChatTemplate, Clock, TemplateFault};
+use crate::tokenizer_check;
 use crate::tokenizer_files::TokenizerFiles;
 
 pub use crate::conversation::{ChatMessage, Conversation};
@@ -57,13 +58,6 @@ pub struct Tokenizer {
     ends: TurnEnds,
 }
 
-/// A `tokenizer.json` whose decoder is valid JSON; on one that is not, `tokenizers` panics.
-#[derive(serde::Deserialize)]
-struct WholeDecoder {
-    #[serde(default, rename = "decoder")]
-    _decoder: serde_json::Value,
-}
-
 impl Tokenizer {
     /// Reads `tokenizer.json`, `tokenizer_config.json` and the chat template in `dir`.
     ///
@@ -86,7 +80,7 @@ impl Tokenizer {
             )
         };
         let text = std::fs::read_to_string(&path).map_err(|e| no_tokenizer(e.to_string()))?;
-        serde_json::from_str::<WholeDecoder>(&text).map_err(|e| no_tokenizer(e.to_string()))?;
+        tokenizer_check::check(&text).map_err(no_tokenizer)?;
         let mut inner: tokenizers::Tokenizer = text
             .parse()
             .map_err(|e: tokenizers::Error| no_tokenizer(e.to_string()))?;

@@ -146,9 +146,11 @@ fn said(text: &str) -> Option<Vec<(String, String)>> {
     texts(&root, String::new(), &mut found);
     // The version may be raised, and the last line may get its newline.
     found.retain(|(path, _)| path != ".version");
-    found
-        .iter_mut()
-        .for_each(|(_, text)| *text = text.trim_end_matches('\n').to_string());
+    // A key may be a block of text at the end of the file, too.
+    for (path, text) in &mut found {
+        *path = path.replace('\n', "");
+        *text = text.trim_end_matches('\n').to_string();
+    }
     found.sort();
     Some(found)
 }
