@@ -106,6 +106,7 @@ impl Bench<'_> {
             temperature: asking.temperature,
             seed,
             schema,
+            tools: Vec::new(),
         }
     }
 

@@ -184,6 +184,14 @@ fn frontier(results: &Results, subject: &SystemResult, metric: &str) -> String {
         return "Whether it may replace a frontier model is not shown: no frontier baseline configured."
             .into();
     };
+    if let Some(count) = frontier.info.not_asked.filter(|count| *count > 0) {
+        return format!(
+            "Whether it may replace the frontier model is not shown: `{}` was not asked {} of {} samples, which count as wrong.",
+            frontier.name,
+            thousands(count),
+            thousands(results.samples)
+        );
+    }
     let Some(c) = results.comparison(&subject.name, &frontier.name, metric) else {
         return format!("It could not be compared with `{}`.", frontier.name);
     };
