@@ -196,6 +196,9 @@ fn setup(task: &Task, rows: &[Row]) -> BTreeMap<String, String> {
         let text = serde_json::to_string(&asked).unwrap_or_default();
         setup.insert("prompt".into(), hex(&Sha256::digest(text)));
     }
+    if task.repeats > 1 {
+        setup.insert("repeats".into(), task.repeats.to_string());
+    }
     if !task.output.fields.is_empty() {
         setup.insert("field rules".into(), rules);
     }

@@ -75,11 +75,6 @@ impl RivalArguments {
         self.frontier.is_none() && self.replay.is_none()
     }
 
-    /// Its name in results, where the arguments say it.
-    pub fn name(&self) -> Option<&str> {
-        self.frontier.as_ref().map(|named| named.name.as_str())
-    }
-
     /// The frontier model's name in results and how it is asked; a recording bears the name that
     /// its model had.
     ///

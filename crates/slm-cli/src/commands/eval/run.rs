@@ -68,6 +68,9 @@ impl RunTask {
         let task = self.task()?;
         let beside = self.beside.read()?;
         let rival = self.rival.named(context)?;
+        let names = self.model.iter().map(|named| named.name.as_str());
+        let names = names.chain(self.baseline.iter().map(String::as_str));
+        check_names(names.chain(rival.iter().map(|(name, _)| name.as_str())))?;
         if let Some((name, baseline)) = &rival {
             // A missing key should not be found out after the local models.
             self.rival(name, baseline, &beside).open(context)?;
@@ -104,13 +107,6 @@ impl RunTask {
 
     /// The task as the arguments change it.
     fn task(&self) -> Result<Task> {
-        let names = self.model.iter().map(|named| named.name.as_str());
-        let rival = self.rival.name().into_iter();
-        check_names(
-            names
-                .chain(self.baseline.iter().map(String::as_str))
-                .chain(rival),
-        )?;
         if self.model.is_empty() && self.baseline.is_empty() && self.rival.is_empty() {
             return Err(Failure::usage("nobody is named who could answer")
                 .hint("give `--model NAME=MODEL`, `--frontier NAME=URL`, `--replay DIR` or `--baseline BASELINE`")

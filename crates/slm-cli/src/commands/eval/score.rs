@@ -82,7 +82,12 @@ impl Score {
         )?);
         if let Some(log) = &self.log {
             let known = Known::read(&log.with_file_name(SYSTEMS_FILE));
-            systems.extend(self::systems(&task, &rows, log, &known)?);
+            // However often they were asked.
+            let every = Task {
+                repeats: u32::MAX,
+                ..task.clone()
+            };
+            systems.extend(self::systems(&every, &rows, log, &known)?);
             self.name_roles(&mut systems)?;
         }
         let mut results = slm_eval::score(&task, &rows, &systems, &Options::default());

@@ -150,6 +150,17 @@ impl Rival<'_> {
             price: self.price().cloned(),
             accept_errors: self.baseline.accept_errors,
         };
+        let told = match &self.baseline.replay {
+            Some(folder) => format!("replayed from {}", folder.display()),
+            None => format!("asked at {}", self.baseline.endpoint),
+        };
+        let mut info = SystemInfo {
+            role: Some(Role::Frontier),
+            note: Some(told.clone()),
+            ..SystemInfo::default()
+        };
+        // So that a run that is killed behind its last answer knows whose they are.
+        known.keep(&asked.name, info.clone())?;
         let mut frontier = Frontier::new(self.name, asks, task.clone(), manner);
         frontier.book(taken(log::read(path)?, &asked));
         asked.ask(open, &mut frontier, log)?;
@@ -168,18 +179,10 @@ impl Rival<'_> {
             );
         }
         let first = lacking.iter().filter(|(repeat, _)| *repeat == 0);
-        let note = match &self.baseline.replay {
-            Some(folder) => format!("replayed from {}", folder.display()),
-            None => format!("asked at {}", self.baseline.endpoint),
-        };
-        let mut note = vec![note];
-        note.extend(frontier.remarks());
-        let info = SystemInfo {
-            role: Some(Role::Frontier),
-            not_asked: Some(first.count()),
-            note: Some(note.join("; ")),
-            ..SystemInfo::default()
-        };
+        info.not_asked = Some(first.count());
+        let remarks = frontier.remarks().into_iter();
+        let note: Vec<String> = std::iter::once(told).chain(remarks).collect();
+        info.note = Some(note.join("; "));
         known.keep(&asked.name, info)
     }
 }
