@@ -31,7 +31,7 @@ pub struct Eval {
 #[derive(Debug, Subcommand)]
 enum Action {
     /// Ask local models and a frontier model a task's rows, and score their answers
-    Run(run::RunTask),
+    Run(Box<run::RunTask>),
     /// Write the rows of a task as they are asked, for systems that are not run here
     Rows(ask::AskedRows),
     /// Score answers that any system gave

@@ -160,7 +160,9 @@ impl Request {
     pub fn value_of(&self, parameter: Parameter) -> String {
         match parameter {
             Parameter::ResponseFormat => self.schema.as_ref().map(Value::to_string),
-            Parameter::Tools => Some(Value::from(self.tools.clone()).to_string()),
+            Parameter::Tools if !self.tools.is_empty() => {
+                Some(Value::from(self.tools.clone()).to_string())
+            }
             _ => None,
         }
         .unwrap_or_default()
