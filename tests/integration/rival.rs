@@ -251,6 +251,22 @@ fn refusals_and_rows_without_an_answer_are_listed_by_cause() {
 }
 
 #[test]
+fn a_server_that_is_not_there_stops_the_run_at_once() {
+    let place = place();
+    let ended = place.slm(&[
+        "eval",
+        "run",
+        "task.yaml",
+        "--frontier=big=http://127.0.0.1:1/v1",
+        "--retries=0",
+        "--out=out",
+    ]);
+    assert_eq!(ended.code, 1);
+    let hint = "hint: see that the server runs and that `--frontier` is its address; all answers so far are kept";
+    assert!(ended.stderr.contains(hint), "{}", ended.stderr);
+}
+
+#[test]
 fn tools_are_sent_and_said_in_words_where_a_server_takes_none() {
     let tool = json!({"type": "function", "function": {"name": "f", "parameters": {"type": "dict", "properties": {"n": {"type": "integer"}}, "required": ["n"]}}});
     let place = Place::new();

@@ -13,7 +13,7 @@ use slm_eval::log::{EvalLog, LogEntry, prompt_hash};
 use slm_eval::metrics::validity::schema_of;
 use slm_eval::predictions::Prediction;
 use slm_eval::results::SystemInfo;
-use slm_eval::subject::Subject;
+use slm_eval::subject::{Subject, SubjectError};
 use slm_eval::{Row, Task};
 
 use super::{Exam, info_of, local_settings, rows, settings_of};
@@ -168,7 +168,7 @@ impl Asked<'_> {
                 subject.begin_repeat(repeat);
                 let answered =
                     subject.answer(&rows, &mut |count| progress.set(done + count as u64, ""));
-                for prediction in answered.map_err(|error| anyhow!(error))? {
+                for prediction in answered.map_err(with_hint)? {
                     let place = chunk.iter().find(|open| open.row.id == prediction.id);
                     let hash = place.map_or(String::new(), |open| open.hash.clone());
                     log.append(&self.entry(repeat, hash, prediction))?;
@@ -178,6 +178,14 @@ impl Asked<'_> {
         }
         progress.finish();
         Ok(())
+    }
+}
+
+/// A subject's error with its hint, where it has one.
+fn with_hint(error: SubjectError) -> anyhow::Error {
+    match error.downcast::<Failure>() {
+        Ok(failure) => anyhow::Error::from(*failure),
+        Err(error) => anyhow!(error),
     }
 }
 
