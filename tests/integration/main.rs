@@ -13,6 +13,7 @@ mod overlap;
 mod pipeline;
 mod quantize;
 mod repository;
+mod rival;
 mod run;
 mod server;
 mod taxonomy;

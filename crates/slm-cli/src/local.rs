@@ -36,6 +36,7 @@ pub struct LocalModel {
     engine: Engine,
     task: Task,
     max_tokens: usize,
+    repeat: u32,
     generated: Generated,
     grammars: Option<Grammars>,
     /// Tokens of answers, and how many of them grammars forced.
@@ -74,6 +75,7 @@ impl LocalModel {
             engine: Engine::with_settings(model, EngineSettings { batch: BATCH }),
             task,
             max_tokens,
+            repeat: 0,
             generated: Generated::default(),
             grammars: None,
             forced: (0, 0),
@@ -95,6 +97,7 @@ impl LocalModel {
         self.generated = Generated::default();
         self.forced = (0, 0);
         self.alone = ALONE;
+        self.repeat = 0;
         Ok(())
     }
 
@@ -130,6 +133,8 @@ impl LocalModel {
         }
         Ok(Request {
             mask: self.mask(row)?,
+            temperature: self.task.temperature as f32,
+            seed: u64::from(self.repeat),
             ..Request::greedy(
                 self.tokenizer.encode_conversation_prompt(&conversation)?,
                 self.max_tokens,
@@ -177,6 +182,10 @@ impl LocalModel {
 impl Subject for LocalModel {
     fn name(&self) -> &str {
         &self.name
+    }
+
+    fn begin_repeat(&mut self, repeat: u32) {
+        self.repeat = repeat;
     }
 
     fn answer(

@@ -9,7 +9,6 @@ use slm_train::heap::Heap;
 
 use crate::commands::Context;
 use crate::failure::Failure;
-use crate::frontier;
 use crate::recipe::{Data, Evaluate, Method, Recipe, Split, Synthesize, System, Train, Width};
 use crate::results::{gates_of, show_results};
 use crate::stages;
@@ -63,9 +62,7 @@ impl<'a> Pipeline<'a> {
         if let Some(settings) = &self.recipe.evaluate {
             stages::evaluate::task(&self.recipe.name, settings)?;
         }
-        if let Some(baseline) = &self.recipe.baseline {
-            frontier::connect(baseline, self.context.offline)?;
-        }
+        self.check_baseline()?;
         let rows = self.rows()?;
         if let Some(train) = &self.recipe.train {
             self.check_overlap(train, &rows)?;
@@ -76,6 +73,24 @@ impl<'a> Pipeline<'a> {
             Some(settings) => self.evaluate(settings, rows),
             None => Ok(()),
         }
+    }
+
+    /// Whether the baseline can be asked; nothing is asked yet.
+    fn check_baseline(&self) -> Result<()> {
+        let Some(baseline) = &self.recipe.baseline else {
+            return Ok(());
+        };
+        let settings = self.recipe.evaluate.clone().unwrap_or_default();
+        let prices = settings.prices.as_deref();
+        let prices = prices.map(slm_eval::cost::Prices::load).transpose()?;
+        let rival = stages::evaluate::Rival {
+            name: &baseline.model,
+            baseline,
+            prices: prices.as_ref(),
+            max_tokens: settings.max_tokens,
+            purpose: stages::evaluate::RECIPE,
+        };
+        rival.open(self.context).map(drop)
     }
 
     /// The stages up to the trained model.
@@ -333,13 +348,16 @@ fn check(recipe: &Recipe) -> Result<()> {
         check_train(recipe, train)?;
     }
     if let Some(settings) = &recipe.evaluate
-        && settings.constrained.contains(&System::Nearest)
+        && settings
+            .constrained
+            .iter()
+            .any(|system| matches!(system, System::Nearest | System::Majority))
     {
-        return Err(Failure::new(
-            "`evaluate.constrained` names `nearest`, which generates nothing",
-        )
-        .hint("name models only: base, tuned, tuned-int8, tuned-int4")
-        .into());
+        return Err(
+            Failure::new("`evaluate.constrained` names a baseline that generates nothing")
+                .hint("name models only: base, tuned, tuned-int8, tuned-int4")
+                .into(),
+        );
     }
     let tests = recipe.data.as_ref().map(|data| (data.import, &data.test));
     match (&recipe.evaluate, tests) {

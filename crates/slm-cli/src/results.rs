@@ -1,12 +1,16 @@
-//! Results on the terminal, and what their gates mean for the exit code.
+//! Results from files and on the terminal, and what their gates mean for the exit code.
 //!
 //! Does not know how results come about.
 
+use std::path::{Path, PathBuf};
+
 use anyhow::Result;
+use slm_eval::report::{Embedded, extract};
 use slm_eval::{Results, report};
 
 use crate::commands::Context;
 use crate::failure::Failure;
+use crate::stages::evaluate::{REPORT_FILE, RESULTS_FILE};
 
 /// The width of tables where the terminal does not say.
 const WIDTH: usize = 100;
@@ -51,4 +55,60 @@ fn width() -> usize {
         .and_then(|columns| columns.parse().ok())
         .filter(|columns| (40..=400).contains(columns))
         .unwrap_or(WIDTH)
+}
+
+/// Results from a `results.json`, a report, or a folder that holds either.
+///
+/// # Errors
+/// There are none, or they cannot be read.
+pub fn read_results(path: &Path) -> Result<Results> {
+    let file: PathBuf = match path.is_dir() {
+        true => path.join(RESULTS_FILE),
+        false => path.to_owned(),
+    };
+    match is_page(&file) {
+        true => Ok(read_page(&file)?.results),
+        false => Ok(Results::load(&file)?),
+    }
+}
+
+/// Results with their samples, where a report holds these.
+///
+/// # Errors
+/// There are no results, or they cannot be read.
+pub fn read_evaluation(path: &Path) -> Result<Embedded> {
+    if is_page(path) {
+        return read_page(path);
+    }
+    let results = read_results(path)?;
+    let beside = match path.is_dir() {
+        true => path.join(REPORT_FILE),
+        false => path.with_file_name(REPORT_FILE),
+    };
+    let page = match beside.is_file() {
+        true => read_page(&beside)?,
+        false => Embedded::default(),
+    };
+    // A report of something else may lie there.
+    let samples = match page.results.task == results.task {
+        true => page.samples,
+        false => Vec::new(),
+    };
+    Ok(Embedded {
+        results,
+        samples,
+        ..Embedded::default()
+    })
+}
+
+fn is_page(path: &Path) -> bool {
+    path.extension().is_some_and(|ending| ending == "html")
+}
+
+fn read_page(path: &Path) -> Result<Embedded> {
+    let page = std::fs::read_to_string(path)
+        .map_err(|error| Failure::io("read the report", path, &error))?;
+    let found =
+        extract(&page).map_err(|error| Failure::new(format!("{}: {error}", path.display())))?;
+    Ok(found)
 }

@@ -21,7 +21,7 @@ pub mod jsonl;
 pub mod ledger;
 pub mod minhash;
 pub mod mix;
-mod parallel;
+pub mod parallel;
 pub mod review;
 pub mod sample;
 pub mod scan;

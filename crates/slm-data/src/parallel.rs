@@ -67,7 +67,10 @@ impl<I: Iterator> Drop for StopOnPanic<'_, I> {
 /// items, as soon as they are there. At most `ahead` items are begun and not yet taken by the
 /// sink. After an error no new item is begun; those under way are ended, and the error of the
 /// first item is returned.
-pub(crate) fn in_order<T, R: Send, E: Send>(
+///
+/// # Errors
+/// That of `work` or of `sink`.
+pub fn in_order<T, R: Send, E: Send>(
     items: impl Iterator<Item = T> + Send,
     threads: usize,
     ahead: usize,

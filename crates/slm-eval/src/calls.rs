@@ -2,7 +2,7 @@
 //!
 //! Does not know which calls are right; see `metrics::call_match`.
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 /// One call of a function.
 #[derive(Debug, Clone, PartialEq)]
@@ -24,6 +24,29 @@ pub fn read_output(output: &Value) -> Option<Vec<Call>> {
         }
         value => read_value(value),
     }
+}
+
+/// An answer that a target allows: the first allowed value of each argument; an argument that may
+/// be absent and has no value before that is left out.
+pub fn example_of(target: &Value) -> Value {
+    let first = |allowed: &Value| match allowed.as_array() {
+        Some(values) => values.first().filter(|value| **value != "").cloned(),
+        None => Some(allowed.clone()),
+    };
+    let call = |(name, arguments): (&String, &Value)| {
+        let arguments: Map<String, Value> = arguments
+            .as_object()
+            .into_iter()
+            .flatten()
+            .filter_map(|(key, allowed)| Some((key.clone(), first(allowed)?)))
+            .collect();
+        json!({"name": name, "arguments": arguments})
+    };
+    let calls = target.as_array().into_iter().flatten();
+    calls
+        .filter_map(Value::as_object)
+        .flat_map(|calls| calls.iter().map(call))
+        .collect()
 }
 
 fn read_value(value: &Value) -> Option<Vec<Call>> {
@@ -104,6 +127,15 @@ mod tests {
             assert_eq!(read_output(&form), None, "{form}");
         }
         assert_eq!(read_output(&json!("[]")), Some(Vec::new()));
+    }
+
+    #[test]
+    fn a_target_gives_an_answer_that_it_allows() {
+        let target = json!([{"f": {"x": [1, 2], "y": ["", "b"]}}, {"g": {}}]);
+        assert_eq!(
+            example_of(&target),
+            json!([{"name": "f", "arguments": {"x": 1}}, {"name": "g", "arguments": {}}])
+        );
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //!
 //! Does not know how answers are judged.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -36,14 +36,23 @@ pub struct LogEntry {
     pub prediction: Prediction,
 }
 
-/// SHA-256 over roles and contents of a prompt, in hexadecimal.
-pub fn prompt_hash(messages: &[Message]) -> String {
+/// SHA-256 over roles and contents of a prompt, and over what is asked with it (tools, a schema
+/// that is enforced), in hexadecimal.
+pub fn prompt_hash<'a>(
+    messages: &[Message],
+    beside: impl IntoIterator<Item = &'a serde_json::Value>,
+) -> String {
     let mut hash = Sha256::new();
+    let mut part = |text: &str| {
+        hash.update((text.len() as u64).to_le_bytes());
+        hash.update(text.as_bytes());
+    };
     for message in messages {
-        for part in [&message.role, &message.content] {
-            hash.update((part.len() as u64).to_le_bytes());
-            hash.update(part.as_bytes());
-        }
+        part(&message.role);
+        part(&message.content);
+    }
+    for value in beside {
+        part(&value.to_string());
     }
     hash.finalize()
         .iter()
@@ -78,6 +87,7 @@ pub struct EvalLog {
     path: PathBuf,
     file: File,
     answered: HashMap<Key, Shape>,
+    failed: HashSet<Key>,
 }
 
 impl EvalLog {
@@ -105,15 +115,16 @@ impl EvalLog {
             file.set_len(whole as u64).map_err(writing)?;
             file.seek(SeekFrom::End(0)).map_err(writing)?;
         }
-        let entries = parse(path, &bytes[..whole])?;
-        Ok(Self {
+        let mut log = Self {
             path: path.to_path_buf(),
             file,
-            answered: entries
-                .iter()
-                .map(|entry| (key(entry), Shape::of(entry)))
-                .collect(),
-        })
+            answered: HashMap::new(),
+            failed: HashSet::new(),
+        };
+        parse(path, &bytes[..whole])?
+            .iter()
+            .for_each(|entry| log.note(entry));
+        Ok(log)
     }
 
     /// Appends an answer; after return it survives the process.
@@ -127,8 +138,21 @@ impl EvalLog {
         self.file
             .write_all(line.as_bytes())
             .map_err(|source| EvalError::writing(&self.path, source))?;
-        self.answered.insert(key(entry), Shape::of(entry));
+        self.note(entry);
         Ok(())
+    }
+
+    fn note(&mut self, entry: &LogEntry) {
+        match entry.prediction.error {
+            Some(_) => self.failed.insert(key(entry)),
+            None => self.failed.remove(&key(entry)),
+        };
+        self.answered.insert(key(entry), Shape::of(entry));
+    }
+
+    /// Whether the system's last answer to this row was an error.
+    pub fn has_failed(&self, entry: &LogEntry) -> bool {
+        self.failed.contains(&key(entry))
     }
 
     /// Whether the system's last answer to this row was shaped as `entry` is: by the same prompt,
@@ -152,16 +176,17 @@ pub fn read(path: &Path) -> Result<Vec<LogEntry>, EvalError> {
     parse(path, &bytes[..whole])
 }
 
-/// The systems of a log in the order of their first answers, with the answers.
-/// Of several answers to a row under repeat 0 the last counts: it came after the
-/// set-up had changed.
-pub fn by_system(entries: Vec<LogEntry>) -> Vec<(String, Vec<Prediction>)> {
-    let mut systems: Vec<(String, Vec<Prediction>)> = Vec::new();
-    let mut places: HashMap<(String, String), (usize, usize)> = HashMap::new();
-    for entry in entries.into_iter().filter(|entry| entry.repeat == 0) {
-        let known = (entry.system.clone(), entry.prediction.id.clone());
-        if let Some((system, answer)) = places.get(&known) {
-            systems[*system].1[*answer] = entry.prediction;
+/// The systems of a log in the order of their first answers, with the answers of each repeat
+/// (those of the first, then of the second, and so on). Of several answers to a row under one
+/// repeat the last counts: it came after the set-up had changed. Repeats from `repeats` on are
+/// left out.
+pub fn by_system(entries: Vec<LogEntry>, repeats: u32) -> Vec<(String, Vec<Vec<Prediction>>)> {
+    let mut systems: Vec<(String, Vec<Vec<Prediction>>)> = Vec::new();
+    let mut places: HashMap<Key, (usize, usize)> = HashMap::new();
+    for entry in entries.into_iter().filter(|entry| entry.repeat < repeats) {
+        let (key, repeat) = (key(&entry), entry.repeat as usize);
+        if let Some((system, answer)) = places.get(&key) {
+            systems[*system].1[repeat][*answer] = entry.prediction;
             continue;
         }
         let system = match systems.iter().position(|(name, _)| *name == entry.system) {
@@ -171,8 +196,12 @@ pub fn by_system(entries: Vec<LogEntry>) -> Vec<(String, Vec<Prediction>)> {
                 systems.len() - 1
             }
         };
-        places.insert(known, (system, systems[system].1.len()));
-        systems[system].1.push(entry.prediction);
+        let answers = &mut systems[system].1;
+        if answers.len() <= repeat {
+            answers.resize_with(repeat + 1, Vec::new);
+        }
+        places.insert(key, (system, answers[repeat].len()));
+        answers[repeat].push(entry.prediction);
     }
     systems
 }
@@ -284,15 +313,33 @@ mod tests {
     fn answers_sort_to_systems_and_later_ones_replace() {
         let mut repeat = entry("s", "a", "other");
         repeat.repeat = 1;
-        let systems = by_system(vec![
+        let entries = vec![
             entry("s", "a", "1"),
             entry("t", "a", "2"),
             repeat,
             entry("s", "a", "3"),
-        ]);
+        ];
+        let systems = by_system(entries.clone(), 1);
         assert_eq!(systems.len(), 2);
         assert_eq!(systems[0].1.len(), 1);
-        assert_eq!(systems[0].1[0].output, "3");
+        assert_eq!(systems[0].1[0][0].output, "3");
+        let systems = by_system(entries, 5);
+        assert_eq!(systems[0].1[1][0].output, "other");
+    }
+
+    #[test]
+    fn an_error_is_known_until_an_answer_comes() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log.jsonl");
+        let mut failed = entry("s", "a", "");
+        failed.prediction.error = Some("late".into());
+        let mut log = EvalLog::open(&path).unwrap();
+        log.append(&failed).unwrap();
+        drop(log);
+        let mut log = EvalLog::open(&path).unwrap();
+        assert!(log.has(&entry("s", "a", "")) && log.has_failed(&failed));
+        log.append(&entry("s", "a", "1")).unwrap();
+        assert!(!log.has_failed(&failed));
     }
 
     #[test]
@@ -301,9 +348,13 @@ mod tests {
             role: role.into(),
             content: content.into(),
         };
-        let hash = prompt_hash(&[message("user", "ab")]);
-        assert_eq!(hash.len(), 64);
-        assert_ne!(hash, prompt_hash(&[message("usera", "b")]));
-        assert_ne!(hash, prompt_hash(&[message("system", "ab")]));
+        let hash = |role: &str, content: &str, beside: &[serde_json::Value]| {
+            prompt_hash(&[message(role, content)], beside)
+        };
+        let own = hash("user", "ab", &[]);
+        assert_eq!(own.len(), 64);
+        assert_ne!(own, hash("usera", "b", &[]));
+        assert_ne!(own, hash("system", "ab", &[]));
+        assert_ne!(own, hash("user", "ab", &[serde_json::json!({"name": "f"})]));
     }
 }

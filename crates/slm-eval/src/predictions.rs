@@ -29,6 +29,9 @@ pub struct Prediction {
     /// Tokens of the answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output_tokens: Option<u64>,
+    /// What the answer cost, in the currency of the price table that was at hand.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost: Option<f64>,
     /// How sure the system is that the answer is right, from 0 to 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub confidence: Option<f64>,
@@ -98,12 +101,31 @@ impl Predictions {
     /// A file that cannot be read, and every line that is not such a row. A last
     /// line that breaks off (a killed writer) is a fault like any other.
     pub fn load(path: &Path, rows: &[Row]) -> Result<Self, EvalError> {
-        Ok(Self::new(read(path)?, rows))
+        Ok(Self::load_repeats(path, rows)?.swap_remove(0))
+    }
+
+    /// As [`Predictions::load`], for a file that may answer rows several times: the answers of
+    /// each `repeat` (from 0, where a line does not say it), at least the first.
+    ///
+    /// # Errors
+    /// As [`Predictions::load`].
+    pub fn load_repeats(path: &Path, rows: &[Row]) -> Result<Vec<Self>, EvalError> {
+        let mut repeats: BTreeMap<u32, Vec<Prediction>> = BTreeMap::from([(0, Vec::new())]);
+        for (repeat, prediction) in read(path)? {
+            repeats.entry(repeat).or_default().push(prediction);
+        }
+        let repeats = repeats.into_values();
+        Ok(repeats.map(|answers| Self::new(answers, rows)).collect())
     }
 
     /// The answer to a row.
     pub fn get(&self, id: &str) -> Option<&Prediction> {
         self.by_id.get(id)
+    }
+
+    /// The answers that count, in no order.
+    pub fn iter(&self) -> impl Iterator<Item = &Prediction> {
+        self.by_id.values()
     }
 
     /// How many rows have an answer.
@@ -135,11 +157,8 @@ impl Predictions {
     }
 }
 
-/// Reads every answer of a JSONL file in its order.
-///
-/// # Errors
-/// As [`Predictions::load`].
-pub fn read(path: &Path) -> Result<Vec<Prediction>, EvalError> {
+/// Every answer of a JSONL file in its order, with its repeat.
+fn read(path: &Path) -> Result<Vec<(u32, Prediction)>, EvalError> {
     let text = std::fs::read_to_string(path).map_err(|source| EvalError::reading(path, source))?;
     let mut predictions = Vec::new();
     let mut problems = Vec::new();
@@ -156,7 +175,7 @@ pub fn read(path: &Path) -> Result<Vec<Prediction>, EvalError> {
     Ok(predictions)
 }
 
-fn read_line(path: &Path, line: usize, text: &str) -> Result<Prediction, Problem> {
+fn read_line(path: &Path, line: usize, text: &str) -> Result<(u32, Prediction), Problem> {
     let value: Value = serde_json::from_str(text).map_err(|error| {
         Problem::new(
             path,
@@ -176,11 +195,16 @@ fn read_line(path: &Path, line: usize, text: &str) -> Result<Prediction, Problem
             "add the id of the row that it answers",
         ));
     };
-    Ok(if batch {
-        from_batch(id, &value)
-    } else {
-        from_row(id, &value)
-    })
+    let repeat = value.get("repeat").and_then(Value::as_u64).unwrap_or(0);
+    let repeat = u32::try_from(repeat).map_err(|_| {
+        let message = format!("the `repeat` {repeat} is too large");
+        Problem::new(path, line, message, "number repeats from 0")
+    })?;
+    let prediction = match batch {
+        true => from_batch(id, &value),
+        false => from_row(id, &value),
+    };
+    Ok((repeat, prediction))
 }
 
 fn from_row(id: String, value: &Value) -> Prediction {
@@ -197,6 +221,10 @@ fn from_row(id: String, value: &Value) -> Prediction {
             .filter(|latency| *latency >= 0.0),
         input_tokens: value.get("input_tokens").and_then(Value::as_u64),
         output_tokens: value.get("output_tokens").and_then(Value::as_u64),
+        cost: value
+            .get("cost")
+            .and_then(Value::as_f64)
+            .filter(|cost| *cost >= 0.0),
         confidence: value
             .get("confidence")
             .and_then(Value::as_f64)
@@ -214,7 +242,12 @@ fn from_batch(id: String, value: &Value) -> Prediction {
     let calls = message
         .and_then(|message| message.get("tool_calls"))
         .filter(|calls| calls.as_array().is_some_and(|calls| !calls.is_empty()));
-    let content = message.and_then(|message| message.get("content"));
+    let content = message
+        .and_then(|message| message.get("content"))
+        .filter(|content| !content.is_null());
+    let refusal = message
+        .and_then(|message| message.get("refusal"))
+        .filter(|refusal| refusal.as_str().is_some_and(|text| !text.is_empty()));
     let error = [value.get("error"), value.pointer("/response/body/error")]
         .into_iter()
         .flatten()
@@ -226,17 +259,17 @@ fn from_batch(id: String, value: &Value) -> Prediction {
     };
     Prediction {
         id,
-        output: calls.or(content).cloned().unwrap_or_default(),
-        latency_ms: None,
+        output: calls.or(content).or(refusal).cloned().unwrap_or_default(),
         input_tokens: usage("prompt_tokens"),
         output_tokens: usage("completion_tokens"),
-        confidence: None,
-        field_confidence: BTreeMap::new(),
-        finish_reason: choice
-            .and_then(|choice| choice.get("finish_reason"))
-            .and_then(Value::as_str)
-            .map(String::from),
+        finish_reason: refusal.map(|_| "refusal".to_string()).or_else(|| {
+            choice
+                .and_then(|choice| choice.get("finish_reason"))
+                .and_then(Value::as_str)
+                .map(String::from)
+        }),
         error: error.map(crate::rows::text_of),
+        ..Prediction::default()
     }
 }
 
@@ -285,6 +318,28 @@ mod tests {
             error.contains("p.jsonl:3: the answer has no `id`"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn repeats_are_told_apart_from_duplicates() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("p.jsonl");
+        let text =
+            "{\"id\":\"a\",\"output\":\"1\"}\n{\"id\":\"a\",\"repeat\":1,\"output\":\"2\"}\n";
+        std::fs::write(&path, text).unwrap();
+        let found = Predictions::load_repeats(&path, &rows()).unwrap();
+        assert_eq!(found.len(), 2);
+        assert_eq!(found[1].get("a").unwrap().output, "2");
+        assert!(found.iter().all(|one| one.duplicate.is_empty()));
+    }
+
+    #[test]
+    fn a_refusal_of_the_batch_format_is_one() {
+        let line = "{\"custom_id\":\"a\",\"response\":{\"body\":{\"choices\":[{\"message\":{\"content\":null,\"refusal\":\"no\"},\"finish_reason\":\"stop\"}]}}}";
+        let found = load(line).unwrap();
+        let answer = found.get("a").unwrap();
+        assert_eq!(answer.output, "no");
+        assert_eq!(answer.finish_reason.as_deref(), Some("refusal"));
     }
 
     #[test]

@@ -36,7 +36,7 @@ pub fn messages(task: &Task, row: &Row) -> Result<Vec<Message>, EvalError> {
         worked.extend(question(task, example)?);
         worked.push(Message {
             role: "assistant".into(),
-            content: example.target_text(),
+            content: example.answer_text(example.kind(task)),
         });
     }
     // Instructions stay in front of everything.

@@ -125,6 +125,12 @@ pub struct SystemResult {
     /// Tokens of answers, where recorded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output_tokens: Option<u64>,
+    /// What all its answers cost, in the currency of the price table; none where none says it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paid: Option<f64>,
+    /// What several answers to each sample say; none where each was asked once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repeats: Option<Repeats>,
     /// How far its confidences can be taken at their word; none without any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub confidence: Option<Confidence>,
@@ -137,6 +143,34 @@ pub struct SystemResult {
     /// What is known about the system beyond its answers.
     #[serde(default)]
     pub info: SystemInfo,
+}
+
+/// Several answers to each sample. The system's own metrics are those of the first.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Repeats {
+    /// Answers to each sample.
+    pub n: usize,
+    /// Metric to its values, one for each repeat.
+    pub metrics: BTreeMap<String, Repeated>,
+    /// Metric to its value where each sample has the answer that was given most often.
+    pub majority: BTreeMap<String, f64>,
+    /// Share of samples whose answers all say the same.
+    pub same: f64,
+    /// Share of samples that every answer has right.
+    pub always_right: f64,
+    /// Share of samples that any answer has right.
+    pub ever_right: f64,
+}
+
+/// One metric over repeats.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Repeated {
+    /// Mean of the values.
+    pub mean: f64,
+    /// Their standard deviation, over n - 1.
+    pub deviation: f64,
+    /// The value of each repeat.
+    pub values: Vec<f64>,
 }
 
 /// How often a target was answered by a label.
@@ -288,6 +322,10 @@ pub struct SystemInfo {
     /// Generated tokens per second, measured by whoever ran the system.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tokens_per_second: Option<f64>,
+    /// Rows that it was not asked, since that might have cost more than allowed or a recording
+    /// does not hold them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_asked: Option<usize>,
     /// Anything else a reader must know.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,

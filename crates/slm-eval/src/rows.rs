@@ -8,6 +8,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::calls;
 use crate::error::{EvalError, Problem};
 use crate::robustness::{self, Origin};
 use crate::task::{OutputType, Task};
@@ -86,6 +87,15 @@ impl Row {
     /// value as compact JSON.
     pub fn target_text(&self) -> String {
         text_of(&self.target)
+    }
+
+    /// A right answer as a model would have to write it: the target, or for calls one that the
+    /// target allows.
+    pub fn answer_text(&self, kind: OutputType) -> String {
+        match kind {
+            OutputType::Calls => calls::example_of(&self.target_value(kind)).to_string(),
+            _ => self.target_text(),
+        }
     }
 
     /// The target as a value: for JSON and calls a target that was written as

@@ -15,6 +15,9 @@ pub trait Subject {
     /// The name in results and reports.
     fn name(&self) -> &str;
 
+    /// From now on the rows are asked for the `repeat`-th time, from 0.
+    fn begin_repeat(&mut self, _repeat: u32) {}
+
     /// Answers the rows, in any order, and says after each step how many are done.
     ///
     /// # Errors

@@ -27,7 +27,7 @@ struct Model {
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Merge {
-    Pair(String, String),
+    Pair(IgnoredAny, String),
     Line(String),
     Other(IgnoredAny),
 }

@@ -3,23 +3,23 @@
 //! Does not know metrics; those are slm-eval's.
 
 mod ask;
+mod baselines;
 mod beside;
 mod compare;
 mod gate;
 mod report;
+mod rival;
 mod run;
 mod score;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::Result;
 use clap::{Args, Subcommand};
-use slm_eval::Results;
-use slm_eval::report::{Embedded, extract};
 
 use super::Context;
 use crate::failure::Failure;
-use crate::stages::evaluate::{REPORT_FILE, RESULTS_FILE};
+use crate::stages::evaluate::REPORT_FILE;
 
 /// Measure systems, and look at what was measured.
 #[derive(Debug, Args)]
@@ -30,8 +30,8 @@ pub struct Eval {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// Ask local models a task's rows, and score their answers
-    Run(run::RunTask),
+    /// Ask local models and a frontier model a task's rows, and score their answers
+    Run(Box<run::RunTask>),
     /// Write the rows of a task as they are asked, for systems that are not run here
     Rows(ask::AskedRows),
     /// Score answers that any system gave
@@ -95,62 +95,6 @@ pub fn check_names<'a>(names: impl IntoIterator<Item = &'a str>) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// Results from a `results.json`, a report, or a folder that holds either.
-///
-/// # Errors
-/// There are none, or they cannot be read.
-pub fn read_results(path: &Path) -> Result<Results> {
-    let file: PathBuf = match path.is_dir() {
-        true => path.join(RESULTS_FILE),
-        false => path.to_owned(),
-    };
-    match is_page(&file) {
-        true => Ok(read_page(&file)?.results),
-        false => Ok(Results::load(&file)?),
-    }
-}
-
-/// Results with their samples, where a report holds these.
-///
-/// # Errors
-/// There are no results, or they cannot be read.
-pub fn read_evaluation(path: &Path) -> Result<Embedded> {
-    if is_page(path) {
-        return read_page(path);
-    }
-    let results = read_results(path)?;
-    let beside = match path.is_dir() {
-        true => path.join(REPORT_FILE),
-        false => path.with_file_name(REPORT_FILE),
-    };
-    let page = match beside.is_file() {
-        true => read_page(&beside)?,
-        false => Embedded::default(),
-    };
-    // A report of something else may lie there.
-    let samples = match page.results.task == results.task {
-        true => page.samples,
-        false => Vec::new(),
-    };
-    Ok(Embedded {
-        results,
-        samples,
-        ..Embedded::default()
-    })
-}
-
-fn is_page(path: &Path) -> bool {
-    path.extension().is_some_and(|ending| ending == "html")
-}
-
-fn read_page(path: &Path) -> Result<Embedded> {
-    let page = std::fs::read_to_string(path)
-        .map_err(|error| Failure::io("read the report", path, &error))?;
-    let found =
-        extract(&page).map_err(|error| Failure::new(format!("{}: {error}", path.display())))?;
-    Ok(found)
 }
 
 /// Says where the report is.

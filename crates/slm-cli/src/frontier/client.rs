@@ -1,91 +1,25 @@
-//! One chat completion over HTTP, with patience.
+//! One chat completion over HTTP, with patience and within limits.
 //!
-//! Waits and asks again on 429, 5xx, timeouts and broken connections; never prints or
-//! keeps the key. Does not know about rows, tasks or scores.
+//! Waits and asks again on 429, 5xx, timeouts and broken connections; leaves out what a server
+//! refuses by name; never prints or keeps the key. Does not know about rows, tasks or scores.
 
+use std::collections::{BTreeSet, HashSet};
 use std::fmt;
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::Result;
-use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use slm_data::teacher::ChatAnswer;
 
+use super::answer;
+use super::budget::{Budget, Limits, Spent, Tokens};
+use super::pace::{Pace, Rates, asked_wait};
+use super::request::{Parameter, Request};
 use crate::failure::Failure;
-use crate::recipe::Baseline;
 
 /// The longest wait between two attempts that is chosen here.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
-/// The longest wait that a server may ask for.
-const LONGEST_ASKED_WAIT: Duration = Duration::from_secs(300);
-
-/// What is asked.
-#[derive(Clone, Debug)]
-pub struct Request {
-    /// The model's name.
-    pub model: String,
-    /// Chat messages, in the OpenAI form.
-    pub messages: Vec<Value>,
-    /// The longest answer, in tokens.
-    pub max_tokens: usize,
-    /// OpenAI tool definitions, where the job is to call one.
-    pub tools: Option<Value>,
-    /// How the answer is drawn and shaped; the likeliest free text where this is `None`.
-    pub drawing: Option<Drawing>,
-}
-
-/// How an answer is drawn and shaped.
-#[derive(Clone, Debug)]
-pub struct Drawing {
-    /// 0 for the likeliest answer.
-    pub temperature: f64,
-    /// Tells requests with the same words apart.
-    pub seed: u64,
-    /// The JSON Schema that the server is told to keep to.
-    pub schema: Option<Value>,
-}
-
-impl Request {
-    /// The body of the request. Its text is what shapes the answer.
-    pub fn body(&self) -> Value {
-        let mut body = json!({
-            "model": self.model,
-            "messages": self.messages,
-            "max_tokens": self.max_tokens,
-            "temperature": 0,
-        });
-        if let Some(tools) = &self.tools {
-            body["tools"] = tools.clone();
-        }
-        if let Some(drawing) = &self.drawing {
-            body["temperature"] = drawing.temperature.into();
-            body["seed"] = drawing.seed.into();
-            if let Some(schema) = &drawing.schema {
-                body["response_format"] = json!({
-                    "type": "json_schema",
-                    "json_schema": {"name": "answer", "schema": schema},
-                });
-            }
-        }
-        body
-    }
-}
-
-/// What came back.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Answer {
-    /// The assistant's text, or its tool calls as JSON.
-    pub text: String,
-    /// From sending to the whole answer, of the attempt that succeeded.
-    pub latency_ms: f64,
-    /// As the server counts them.
-    pub input_tokens: Option<u64>,
-    /// As the server counts them.
-    pub output_tokens: Option<u64>,
-    /// As the server says it.
-    pub finish_reason: Option<String>,
-}
 
 /// A key that does not show itself.
 struct Secret(String);
@@ -94,6 +28,52 @@ impl fmt::Debug for Secret {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("<key>")
     }
+}
+
+/// Where and how a model is asked.
+#[derive(Clone, Debug)]
+pub struct Endpoint {
+    /// For example `https://api.example.com/v1`.
+    pub url: String,
+    /// The model's name there.
+    pub model: String,
+    /// The environment variable that holds the key.
+    pub api_key_env: Option<String>,
+    /// Longest wait for an answer.
+    pub timeout_seconds: u64,
+    /// How often a failed request is sent again.
+    pub retries: u32,
+    /// Requests under way at once.
+    pub concurrency: usize,
+    /// Whether JSON Schemas are sent.
+    pub schemas: bool,
+    /// What may be spent.
+    pub limits: Limits,
+    /// What may be sent in a minute.
+    pub rates: Rates,
+    /// What the user calls all this.
+    pub purpose: Purpose,
+}
+
+/// What a client is for, in the words of its user.
+#[derive(Clone, Copy, Debug)]
+pub struct Purpose {
+    /// Whom it asks, such as `baseline`.
+    pub role: &'static str,
+    /// What the user calls the endpoint's address.
+    pub endpoint: &'static str,
+    /// What the user calls the model's name.
+    pub model: &'static str,
+    /// What the user calls the name of the key's variable.
+    pub key: &'static str,
+    /// What the user calls the longest wait.
+    pub timeout: &'static str,
+    /// What the user calls the number of retries.
+    pub retries: &'static str,
+    /// What the user calls requests at once.
+    pub concurrency: &'static str,
+    /// What the user calls the limits of spending, with backticks.
+    pub limits: &'static str,
 }
 
 /// A connection to one endpoint.
@@ -106,25 +86,11 @@ pub struct Client {
     first_wait: Duration,
     /// Until when the server asked everybody to wait.
     quiet_until: Mutex<Option<Instant>>,
+    pace: Pace,
+    budget: Budget,
+    /// Parameters that the server refused, with the values that it refused.
+    refused: Mutex<HashSet<(Parameter, String)>>,
 }
-
-/// What a client is for, in the words of its user.
-#[derive(Clone, Copy, Debug)]
-pub struct Purpose {
-    /// Whom it asks, such as `baseline`.
-    pub role: &'static str,
-    /// What the user calls the endpoint's address.
-    pub endpoint: &'static str,
-    /// What the user calls the name of the key's variable.
-    pub key: &'static str,
-}
-
-/// A client for the baseline of a recipe.
-pub const BASELINE: Purpose = Purpose {
-    role: "baseline",
-    endpoint: "baseline.endpoint",
-    key: "baseline.api_key_env",
-};
 
 /// Why one attempt failed.
 enum Attempt {
@@ -132,6 +98,8 @@ enum Attempt {
     Again(String, Trouble, Option<Duration>),
     /// Not worth one.
     Final(String, Trouble),
+    /// Worth one without this.
+    Without(Parameter),
 }
 
 /// What went wrong with a request.
@@ -139,12 +107,23 @@ enum Attempt {
 pub enum Trouble {
     /// No answer came in time.
     Late,
-    /// There was no connection, or it broke.
+    /// There was no connection.
+    Unreachable,
+    /// The connection broke.
     Broken,
     /// The answer has this status.
     Status(u16),
     /// The answer is no chat completion.
     Unreadable,
+    /// It was not sent: it might cost more than is left.
+    OverBudget,
+}
+
+impl Trouble {
+    /// Whether an answer may have been made and billed that did not come through.
+    fn may_be_billed(self) -> bool {
+        matches!(self, Self::Late | Self::Broken | Self::Unreadable)
+    }
 }
 
 /// Why a request was given up.
@@ -180,23 +159,21 @@ impl Client {
     ///
     /// # Errors
     /// The endpoint is no URL, or the environment lacks the key.
-    pub fn new(baseline: &Baseline, purpose: Purpose) -> Result<Self> {
-        let url = format!(
-            "{}/chat/completions",
-            baseline.endpoint.trim_end_matches('/')
-        );
+    pub fn new(endpoint: &Endpoint) -> Result<Self> {
+        let purpose = endpoint.purpose;
+        let url = format!("{}/chat/completions", endpoint.url.trim_end_matches('/'));
         let parsed = reqwest::Url::parse(&url).map_err(|error| {
-            Failure::new(format!("`{}` is no endpoint: {error}", baseline.endpoint)).hint(format!(
+            Failure::new(format!("`{}` is no endpoint: {error}", endpoint.url)).hint(format!(
                 "give `{}` as a URL such as `https://api.example.com/v1`",
                 purpose.endpoint
             ))
         })?;
-        let key = match &baseline.api_key_env {
+        let key = match &endpoint.api_key_env {
             Some(name) => Some(read_key(name, purpose)?),
             None => None,
         };
         let mut builder = reqwest::blocking::Client::builder()
-            .timeout(Duration::from_secs(baseline.timeout_seconds.max(1)));
+            .timeout(Duration::from_secs(endpoint.timeout_seconds.max(1)));
         if matches!(parsed.host_str(), Some("127.0.0.1" | "localhost" | "[::1]")) {
             builder = builder.no_proxy();
         }
@@ -207,9 +184,12 @@ impl Client {
             http,
             url,
             key,
-            retries: baseline.retries,
+            retries: endpoint.retries,
             first_wait: Duration::from_millis(500),
             quiet_until: Mutex::new(None),
+            pace: Pace::new(endpoint.rates),
+            budget: Budget::new(endpoint.limits),
+            refused: Mutex::default(),
         })
     }
 
@@ -218,18 +198,37 @@ impl Client {
         &self.url
     }
 
+    /// What was spent so far.
+    pub fn spent(&self) -> Spent {
+        self.budget.spent()
+    }
+
+    /// Books what was paid for before.
+    pub fn book(&self, taken: Tokens) {
+        self.budget.book(taken);
+    }
+
     /// Asks, and asks again where that may help.
     ///
     /// # Errors
-    /// The server refuses, or fails more often than `retries` allows.
-    pub fn ask(&self, request: &Request) -> Result<Answer, Refusal> {
+    /// The server refuses, or fails more often than `retries` allows, or the budget does not
+    /// allow another attempt.
+    pub fn ask(&self, request: &Request) -> Result<ChatAnswer, Refusal> {
         let mut wait = self.first_wait;
         let mut attempts = 0;
+        let mut without = self.known_refusals(request);
         loop {
             attempts += 1;
-            self.wait_while_quiet();
-            match self.attempt(request) {
-                Ok(answer) => return Ok(answer),
+            match self.paid_attempt(request, &without) {
+                Ok(mut answer) => {
+                    self.learn(request, &without);
+                    answer.without = without.iter().map(|p| p.name().to_owned()).collect();
+                    return Ok(answer);
+                }
+                Err(Attempt::Without(parameter)) => {
+                    without.insert(parameter);
+                    attempts -= 1;
+                }
                 Err(Attempt::Again(_, _, asked)) if attempts <= self.retries => {
                     match asked {
                         Some(asked) => self.keep_quiet(asked),
@@ -237,11 +236,33 @@ impl Client {
                     }
                     wait = (wait * 2).min(LONGEST_WAIT);
                 }
+                Err(Attempt::Final(message, trouble @ Trouble::OverBudget)) => {
+                    return Err(Refusal { message, trouble });
+                }
                 Err(Attempt::Again(why, trouble, _) | Attempt::Final(why, trouble)) => {
                     return Err(self.refusal(attempts, &why, trouble));
                 }
             }
         }
+    }
+
+    fn refused(&self) -> MutexGuard<'_, HashSet<(Parameter, String)>> {
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What the server is known not to take of a request.
+    fn known_refusals(&self, request: &Request) -> BTreeSet<Parameter> {
+        let refused = self.refused();
+        let known = refused
+            .iter()
+            .filter(|(parameter, value)| *value == request.value_of(*parameter));
+        known.map(|(parameter, _)| *parameter).collect()
+    }
+
+    /// Notes what the server does not take, once an answer without it showed this.
+    fn learn(&self, request: &Request, without: &BTreeSet<Parameter>) {
+        let values = without.iter().map(|p| (*p, request.value_of(*p)));
+        self.refused().extend(values);
     }
 
     /// Notes that the server wants no requests for a while, from any thread.
@@ -278,19 +299,43 @@ impl Client {
         }
     }
 
-    fn attempt(&self, request: &Request) -> Result<Answer, Attempt> {
+    /// One attempt, sent when the budget and the rates allow it, and booked.
+    fn paid_attempt(
+        &self,
+        request: &Request,
+        without: &BTreeSet<Parameter>,
+    ) -> Result<ChatAnswer, Attempt> {
+        let most = request.at_most();
+        self.budget.reserve(most).map_err(|spent| {
+            let why = format!("the budget does not allow another request ({spent})");
+            Attempt::Final(why, Trouble::OverBudget)
+        })?;
+        self.pace.wait(most.input + most.output);
+        self.wait_while_quiet();
+        let outcome = self.attempt(request, without);
+        let taken = match &outcome {
+            // A server that counts nothing is booked at what was set aside.
+            Ok(answer) => Tokens {
+                input: answer.input_tokens.unwrap_or(most.input),
+                output: answer.output_tokens.unwrap_or(most.output),
+            },
+            Err(Attempt::Again(_, trouble, _)) if trouble.may_be_billed() => most,
+            Err(_) => Tokens::default(),
+        };
+        self.budget.settle(most, taken);
+        outcome
+    }
+
+    fn attempt(
+        &self,
+        request: &Request,
+        without: &BTreeSet<Parameter>,
+    ) -> Result<ChatAnswer, Attempt> {
         let started = Instant::now();
-        let mut call = self.http.post(&self.url).json(&request.body());
+        let mut call = self.http.post(&self.url).json(&request.body(without));
         if let Some(Secret(key)) = &self.key {
             call = call.bearer_auth(key);
         }
-        let broken = |error: reqwest::Error| {
-            let (why, trouble) = match error.is_timeout() {
-                true => ("no answer in time".to_owned(), Trouble::Late),
-                false => (root_cause(&error), Trouble::Broken),
-            };
-            Attempt::Again(why, trouble, None)
-        };
         let response = call.send().map_err(broken)?;
         let status = response.status();
         let asked = retry_after(&response);
@@ -299,12 +344,16 @@ impl Client {
             let why = format!("it answered {status}: {}", self.redact(&text));
             let trouble = Trouble::Status(status.as_u16());
             return Err(match status.as_u16() {
-                408 | 409 | 425 | 429 | 500..=599 => Attempt::Again(why, trouble, asked),
+                408 | 409 | 425 | 429 | 500 | 502..=599 => Attempt::Again(why, trouble, asked),
+                400 | 404 | 422 | 501 => match request.refused(&text, without) {
+                    Some(parameter) => Attempt::Without(parameter),
+                    None => Attempt::Final(why, trouble),
+                },
                 _ => Attempt::Final(why, trouble),
             });
         }
         let latency_ms = started.elapsed().as_secs_f64() * 1000.0;
-        read_answer(&text, latency_ms).ok_or_else(|| {
+        answer::read(&text, latency_ms).ok_or_else(|| {
             let why = format!("its answer is no chat completion: {}", self.redact(&text));
             Attempt::Again(why, Trouble::Unreadable, None)
         })
@@ -319,6 +368,15 @@ impl Client {
         };
         text.chars().take(300).collect()
     }
+}
+
+fn broken(error: reqwest::Error) -> Attempt {
+    let (why, trouble) = match (error.is_connect(), error.is_timeout()) {
+        (true, _) => (root_cause(&error), Trouble::Unreachable),
+        (false, true) => ("no answer in time".to_owned(), Trouble::Late),
+        (false, false) => (root_cause(&error), Trouble::Broken),
+    };
+    Attempt::Again(why, trouble, None)
 }
 
 /// Half of a wait to all of it, so that many do not come back at the same moment.
@@ -343,46 +401,8 @@ fn read_key(name: &str, purpose: Purpose) -> Result<Secret> {
 }
 
 fn retry_after(response: &reqwest::blocking::Response) -> Option<Duration> {
-    let seconds: f64 = response
-        .headers()
-        .get("retry-after")?
-        .to_str()
-        .ok()?
-        .trim()
-        .parse()
-        .ok()?;
-    (seconds.is_finite() && seconds >= 0.0)
-        .then(|| Duration::from_secs_f64(seconds.min(LONGEST_ASKED_WAIT.as_secs_f64())))
-}
-
-fn read_answer(text: &str, latency_ms: f64) -> Option<Answer> {
-    let body: Value = serde_json::from_str(text).ok()?;
-    let choice = body.get("choices")?.get(0)?;
-    let message = choice.get("message")?;
-    let calls = message
-        .get("tool_calls")
-        .filter(|calls| calls.as_array().is_some_and(|calls| !calls.is_empty()));
-    let text = match (calls, message.get("content").and_then(Value::as_str)) {
-        (Some(calls), _) => calls.to_string(),
-        (None, Some(content)) => content.to_owned(),
-        (None, None) => message
-            .get("refusal")
-            .and_then(Value::as_str)
-            .unwrap_or_default()
-            .to_owned(),
-    };
-    let refused = message.get("refusal").and_then(Value::as_str);
-    let count = |name: &str| body.get("usage")?.get(name)?.as_u64();
-    Some(Answer {
-        text,
-        latency_ms,
-        input_tokens: count("prompt_tokens"),
-        output_tokens: count("completion_tokens"),
-        finish_reason: refused
-            .map(|_| "refusal")
-            .or_else(|| choice.get("finish_reason").and_then(Value::as_str))
-            .map(str::to_owned),
-    })
+    let header = response.headers().get("retry-after")?.to_str().ok()?;
+    asked_wait(header, SystemTime::now())
 }
 
 fn root_cause(error: &reqwest::Error) -> String {

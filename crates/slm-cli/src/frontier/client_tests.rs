@@ -4,8 +4,9 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
 use std::thread::JoinHandle;
 
+use serde_json::json;
+
 use super::*;
-use crate::frontier::Cache;
 
 const DONE: &str = r#"{"choices":[{"message":{"role":"assistant","content":"{\"a\":1}"},"finish_reason":"stop"}],"usage":{"prompt_tokens":12,"completion_tokens":5}}"#;
 
@@ -49,21 +50,38 @@ fn serve(script: Vec<(&'static str, String)>) -> (String, JoinHandle<Vec<String>
     (endpoint, server)
 }
 
-fn client(endpoint: &str, retries: u32) -> Client {
-    let mut client = Client::new(
-        &Baseline {
-            endpoint: endpoint.to_owned(),
-            model: "big".to_owned(),
-            api_key_env: None,
-            timeout_seconds: 5,
-            retries,
-        },
-        BASELINE,
-    )
+const PURPOSE: Purpose = Purpose {
+    role: "baseline",
+    endpoint: "endpoint",
+    model: "model",
+    key: "key",
+    timeout: "timeout",
+    retries: "retries",
+    concurrency: "concurrency",
+    limits: "`limit`",
+};
+
+fn limited(url: &str, retries: u32, limits: Limits) -> Client {
+    let mut client = Client::new(&Endpoint {
+        url: url.to_owned(),
+        model: "big".to_owned(),
+        api_key_env: None,
+        timeout_seconds: 5,
+        retries,
+        concurrency: 1,
+        schemas: true,
+        limits,
+        rates: Rates::default(),
+        purpose: PURPOSE,
+    })
     .unwrap();
     client.key = Some(Secret("s3cret".to_owned()));
     client.first_wait = Duration::from_millis(1);
     client
+}
+
+fn client(url: &str, retries: u32) -> Client {
+    limited(url, retries, Limits::default())
 }
 
 fn request() -> Request {
@@ -71,8 +89,7 @@ fn request() -> Request {
         model: "big".to_owned(),
         messages: vec![json!({"role": "user", "content": "hello"})],
         max_tokens: 64,
-        tools: None,
-        drawing: None,
+        ..Request::default()
     }
 }
 
@@ -90,7 +107,7 @@ fn waits_out_overload_and_failures_then_records_usage() {
         (Some(12), Some(5))
     );
     assert_eq!(answer.finish_reason.as_deref(), Some("stop"));
-    assert!(answer.latency_ms > 0.0);
+    assert!(answer.latency_ms.unwrap() > 0.0);
     let asked = server.join().unwrap();
     assert_eq!(asked.len(), 3);
     assert!(asked[0].starts_with("POST /v1/chat/completions HTTP/1.1"));
@@ -99,7 +116,7 @@ fn waits_out_overload_and_failures_then_records_usage() {
             .to_lowercase()
             .contains("authorization: bearer s3cret")
     );
-    assert!(asked[2].contains(r#""temperature":0"#));
+    assert!(asked[2].contains(r#""temperature":0.0"#));
 }
 
 #[test]
@@ -127,28 +144,6 @@ fn gives_up_after_the_allowed_retries() {
         "{error}"
     );
     server.join().unwrap();
-}
-
-#[test]
-fn tool_calls_come_back_as_json() {
-    let body = r#"{"choices":[{"message":{"content":null,"tool_calls":[{"type":"function","function":{"name":"f","arguments":"{}"}}]}}]}"#;
-    let answer = read_answer(body, 1.0).unwrap();
-    assert!(answer.text.contains(r#""name":"f""#));
-    assert_eq!(answer.input_tokens, None);
-}
-
-#[test]
-fn the_cache_keeps_answers_by_all_that_shapes_them() {
-    let folder = tempfile::tempdir().unwrap();
-    let cache = Cache::new(folder.path().join("answers"));
-    let answer = read_answer(DONE, 12.5).unwrap();
-    assert_eq!(cache.find("e", &request()), None);
-    cache.keep("e", &request(), &answer).unwrap();
-    assert_eq!(cache.find("e", &request()), Some(answer));
-    assert_eq!(cache.find("other", &request()), None);
-    let mut longer = request();
-    longer.max_tokens = 65;
-    assert_eq!(cache.find("e", &longer), None);
 }
 
 #[test]
@@ -186,33 +181,79 @@ fn everybody_waits_when_the_server_asks_for_it() {
 }
 
 #[test]
-fn a_refusal_in_the_answer_and_a_schema_in_the_request() {
-    let body = r#"{"choices":[{"message":{"content":null,"refusal":"I will not"},"finish_reason":"stop"}]}"#;
-    let answer = read_answer(body, 1.0).unwrap();
-    assert_eq!(
-        (answer.text.as_str(), answer.finish_reason.as_deref()),
-        ("I will not", Some("refusal"))
-    );
-    let drawing = Drawing {
-        temperature: 0.5,
-        seed: 3,
-        schema: Some(json!({"type": "object"})),
-    };
-    let body = Request {
-        drawing: Some(drawing),
+fn what_a_server_refuses_by_name_is_left_out_from_then_on() {
+    let refuse = r#"{"error":{"message":"Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead.","param":"max_tokens"}}"#;
+    let (endpoint, server) = serve(vec![
+        (
+            "400 Bad Request",
+            "response_format is not supported".to_owned(),
+        ),
+        ("400 Bad Request", refuse.to_owned()),
+        ("200 OK", DONE.to_owned()),
+        ("200 OK", DONE.to_owned()),
+        ("200 OK", DONE.to_owned()),
+    ]);
+    let client = client(&endpoint, 0);
+    let with_schema = |name: &str| Request {
+        schema: Some(json!({"type": "object", "title": name})),
         ..request()
-    }
-    .body();
-    assert_eq!(body["temperature"], 0.5);
-    assert_eq!(
-        body["response_format"]["json_schema"]["schema"]["type"],
-        "object"
-    );
-    assert_eq!(
-        request().body()["temperature"],
-        0,
-        "what was asked before is asked in the same words"
-    );
+    };
+    let answer = client.ask(&with_schema("a")).unwrap();
+    assert_eq!(answer.without, ["response_format", "max_tokens"]);
+    client.ask(&with_schema("a")).unwrap();
+    // Another schema may be taken.
+    let answer = client.ask(&with_schema("b")).unwrap();
+    assert_eq!(answer.without, ["max_tokens"]);
+    let asked = server.join().unwrap();
+    let has = |at: usize, word: &str| asked[at].contains(word);
+    assert!(has(0, "response_format") && has(0, "\"max_tokens\""));
+    assert!(!has(1, "response_format") && has(1, "\"max_tokens\""));
+    assert!(!has(3, "response_format") && has(3, "max_completion_tokens"));
+    assert!(has(4, "response_format") && has(4, "max_completion_tokens"));
+}
+
+#[test]
+fn a_refusal_of_something_else_is_final() {
+    let (endpoint, server) = serve(vec![(
+        "400 Bad Request",
+        "the prompt is too long".to_owned(),
+    )]);
+    let refusal = client(&endpoint, 3).ask(&request()).unwrap_err();
+    assert!(refusal.is_of_this_request());
+    server.join().unwrap();
+}
+
+#[test]
+fn half_an_answer_is_booked_as_if_it_were_whole() {
+    let rubbish = || ("200 OK", "{\"choices\": [".to_owned());
+    let limits = Limits {
+        tokens: Some(200),
+        ..Limits::default()
+    };
+    // Each attempt may take 21 tokens in and 64 out; two leave no room for a third.
+    let (endpoint, server) = serve(vec![rubbish(), rubbish()]);
+    let client = limited(&endpoint, 5, limits);
+    let refusal = client.ask(&request()).unwrap_err();
+    assert_eq!(refusal.trouble(), Trouble::OverBudget);
+    assert_eq!(client.spent().to_string(), "42 tokens read, 128 written");
+    assert_eq!(server.join().unwrap().len(), 2);
+}
+
+#[test]
+fn a_server_that_says_nothing_is_late() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/v1", listener.local_addr().unwrap());
+    let mut client = client(&url, 0);
+    client.http = reqwest::blocking::Client::builder()
+        .no_proxy()
+        .timeout(Duration::from_millis(100))
+        .build()
+        .unwrap();
+    let refusal = client.ask(&request()).unwrap_err();
+    assert_eq!(refusal.trouble(), Trouble::Late);
+    drop(listener);
+    let refusal = client.ask(&request()).unwrap_err();
+    assert_eq!(refusal.trouble(), Trouble::Unreachable);
 }
 
 #[test]

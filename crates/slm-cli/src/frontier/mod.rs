@@ -3,10 +3,16 @@
 //! Opens connections only when an endpoint is named. Does not know what its answers
 //! are used for.
 
-mod cache;
+mod answer;
+mod budget;
 mod client;
+mod pace;
+mod request;
+mod server;
 mod subject;
 
-pub use cache::Cache;
-pub use client::{Client, Drawing, Purpose, Request, Trouble};
-pub use subject::{Frontier, connect};
+pub use budget::{Limits, Tokens};
+pub use client::{Endpoint, Purpose};
+pub use pace::Rates;
+pub use server::Server;
+pub use subject::{Asks, Frontier, Manner};

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 /// Leaves of a taxonomy.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -278,6 +279,8 @@ pub enum System {
     TunedInt4,
     /// The answer of the most similar training row.
     Nearest,
+    /// The most frequent answer of the training rows.
+    Majority,
 }
 
 impl System {
@@ -289,6 +292,7 @@ impl System {
             Self::TunedInt8 => "tuned-int8",
             Self::TunedInt4 => "tuned-int4",
             Self::Nearest => "nearest",
+            Self::Majority => "majority",
         }
     }
 
@@ -298,7 +302,7 @@ impl System {
             Self::Base | Self::Tuned => "bf16",
             Self::TunedInt8 => "int8",
             Self::TunedInt4 => "int4",
-            Self::Nearest => "none",
+            Self::Nearest | Self::Majority => "none",
         }
     }
 }
@@ -317,6 +321,18 @@ pub struct Evaluate {
     pub rows: usize,
     /// Longest answer, in tokens.
     pub max_tokens: usize,
+    /// How often each row is asked; the task says it where this is not given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub repeats: Option<u32>,
+    /// 0 for the likeliest answer; the task says it where this is not given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub temperature: Option<f64>,
+    /// A price table, for the baseline's cost limit, costs, break-even and payback.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prices: Option<PathBuf>,
+    /// An earlier report, its folder or `results.json`, to show what changed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub earlier: Option<PathBuf>,
     /// Who answers.
     pub systems: Vec<System>,
     /// Which of them answer a second time, as `NAME-constrained`, under the grammar of each row's
@@ -336,6 +352,10 @@ impl Default for Evaluate {
             metrics: Vec::new(),
             rows: 0,
             max_tokens: 192,
+            repeats: None,
+            temperature: None,
+            prices: None,
+            earlier: None,
             systems: vec![
                 System::Base,
                 System::Tuned,
@@ -366,6 +386,52 @@ pub struct Baseline {
     /// How often a failed request is sent again.
     #[serde(default = "default_retries")]
     pub retries: u32,
+    /// Requests under way at once.
+    #[serde(default = "default_concurrency")]
+    pub concurrency: usize,
+    /// Requests sent in any minute, at most.
+    #[serde(default)]
+    pub requests_per_minute: Option<u64>,
+    /// Tokens sent and allowed for in any minute, at most.
+    #[serde(default)]
+    pub tokens_per_minute: Option<u64>,
+    /// Stop asking before the answers cost more than this, by the model's price in
+    /// `evaluate.prices`.
+    #[serde(default)]
+    pub max_cost: Option<f64>,
+    /// Whether rows' JSON Schemas are sent along; a server that refuses them is asked without.
+    #[serde(default = "default_json_schema")]
+    pub json_schema: bool,
+    /// Count rows that the server fails to answer as wrong, instead of stopping.
+    #[serde(default)]
+    pub accept_errors: bool,
+    /// Keep the answers in this folder, to replay them, instead of in the workspace's cache.
+    #[serde(default)]
+    pub record: Option<PathBuf>,
+    /// Answer from such a recording, offline.
+    #[serde(default)]
+    pub replay: Option<PathBuf>,
+}
+
+impl Baseline {
+    /// What of it shapes results; how patiently it is asked does not.
+    pub fn shape(&self) -> Value {
+        json!({
+            "endpoint": self.endpoint,
+            "model": self.model,
+            "max_cost": self.max_cost,
+            "json_schema": self.json_schema,
+            "accept_errors": self.accept_errors,
+        })
+    }
+}
+
+fn default_concurrency() -> usize {
+    8
+}
+
+fn default_json_schema() -> bool {
+    true
 }
 
 fn default_timeout_seconds() -> u64 {

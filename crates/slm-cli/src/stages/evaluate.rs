@@ -4,6 +4,7 @@
 //! Does not know metrics; those are slm-eval's.
 
 mod ask;
+mod frontier;
 mod rows;
 
 use std::collections::BTreeMap;
@@ -11,19 +12,23 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use serde_json::{Value, json};
+use slm_eval::cost::Prices;
 use slm_eval::log::{self, EvalLog, LogEntry};
 use slm_eval::metrics::Metric;
 use slm_eval::predictions::Predictions;
 use slm_eval::results::{Results, Role, SystemInfo};
+use slm_eval::task::MOST_REPEATS;
 use slm_eval::{Beside, Options, OutputType, Row, System as Scored, Task, report};
 use slm_taxonomy::nearest;
 
 use crate::commands::Context;
 use crate::failure::Failure;
 use crate::recipe::{Baseline, Evaluate, System};
-use crate::workspace::{Input, Stage, run_stage, write_atomically};
+use crate::results::read_evaluation;
+use crate::workspace::{Input, Stage, hash_bytes, run_stage, write_atomically};
 
 pub use ask::{Asked, Known, model_info, turn_name};
+pub use frontier::{RECIPE, Rival};
 
 /// All that scoring found.
 pub const RESULTS_FILE: &str = "results.json";
@@ -62,6 +67,19 @@ pub struct Exam<'a> {
     pub artefact: PathBuf,
 }
 
+impl<'a> Exam<'a> {
+    /// The frontier model, as this exam asks it.
+    pub fn rival(&self, baseline: &'a Baseline, prices: Option<&'a Prices>) -> Rival<'a> {
+        Rival {
+            name: &baseline.model,
+            baseline,
+            prices,
+            max_tokens: self.settings.max_tokens,
+            purpose: RECIPE,
+        }
+    }
+}
+
 /// Runs the exam and prints its table.
 ///
 /// # Errors
@@ -70,20 +88,23 @@ pub fn evaluate(context: &Context, exam: &Exam) -> Result<Results> {
     let mut inputs = Vec::new();
     let files = exam.test.iter().chain(&exam.train).chain(&exam.leaves);
     inputs.extend(files.map(|path| Input::new("rows", path)));
-    inputs.extend(
-        exam.settings
-            .task
-            .iter()
-            .map(|path| Input::new("task", path)),
-    );
+    let settings = exam.settings;
+    for (name, path) in [
+        ("task", &settings.task),
+        ("prices", &settings.prices),
+        ("earlier", &settings.earlier),
+        ("recording", &exam.baseline.and_then(|b| b.replay.clone())),
+    ] {
+        inputs.extend(path.iter().map(|path| Input::new(name, path)));
+    }
     let models = exam.models.iter();
     inputs.extend(models.map(|(system, folder)| Input::new(system.name(), folder)));
     let stage = Stage {
         name: "evaluate",
-        version: 3,
+        version: 4,
         artefact: exam.artefact.clone(),
         inputs,
-        settings: json!({"evaluate": exam.settings, "baseline": exam.baseline}),
+        settings: json!({"evaluate": exam.settings, "baseline": exam.baseline.map(Baseline::shape)}),
         resumable: true,
     };
     run_stage(&context.terminal, &stage, |folder| {
@@ -102,17 +123,27 @@ fn work(context: &Context, exam: &Exam, folder: &Path) -> Result<()> {
         let turns = (system, turns.as_slice());
         ask::system(context, exam, &task, &rows, turns, &mut log, &mut known)?;
     }
+    let prices = exam.settings.prices.as_deref();
+    let prices = prices.map(Prices::load).transpose()?;
     if let Some(baseline) = exam.baseline {
-        ask::frontier(context, exam, &task, &rows, baseline, &mut log, &mut known)?;
+        let log = (&*folder.join(LOG_FILE), &mut log);
+        exam.rival(baseline, prices.as_ref())
+            .ask(context, &task, &rows, log, &mut known)?;
     }
-    let systems = systems(&rows, &folder.join(LOG_FILE), &known)?;
+    let systems = systems(&task, &rows, &folder.join(LOG_FILE), &known)?;
     let mut results = slm_eval::score(&task, &rows, &systems, &Options::default());
     let beside = Beside {
         training: match exam.train.as_slice() {
             [] => None,
             files => Some(questions(files, exam.format)?),
         },
-        ..Beside::default()
+        prices,
+        earlier: exam
+            .settings
+            .earlier
+            .as_deref()
+            .map(read_evaluation)
+            .transpose()?,
     };
     beside.complete(&mut results, &task, &rows, &systems);
     if let Some(leakage) = &results.leakage {
@@ -140,6 +171,19 @@ pub fn task(name: &str, settings: &Evaluate) -> Result<Task> {
     if let Some(pointer) = &settings.label_field {
         task.label_field = Some(pointer.clone());
     }
+    if let Some(repeats) = settings.repeats {
+        if !(1..=MOST_REPEATS).contains(&repeats) {
+            let message = format!("`evaluate.repeats` is not from 1 to {MOST_REPEATS}");
+            return Err(Failure::new(message).into());
+        }
+        task.repeats = repeats;
+    }
+    if let Some(temperature) = settings.temperature {
+        if !(0.0..=2.0).contains(&temperature) {
+            return Err(Failure::new("`evaluate.temperature` is not from 0 to 2").into());
+        }
+        task.temperature = temperature;
+    }
     if !settings.metrics.is_empty() {
         let metrics = settings.metrics.iter();
         task.metrics = metrics.map(|name| metric(name)).collect::<Result<_>>()?;
@@ -165,17 +209,22 @@ fn metric(name: &str) -> Result<Metric> {
 ///
 /// # Errors
 /// The log cannot be read.
-pub fn systems(rows: &[Row], log: &Path, known: &Known) -> Result<Vec<Scored>> {
+pub fn systems(task: &Task, rows: &[Row], log: &Path, known: &Known) -> Result<Vec<Scored>> {
     let entries = log::read(log)?;
     let mut setups = setups(&entries);
-    let answers = log::by_system(entries);
+    let answers = log::by_system(entries, task.repeats);
     Ok(answers
         .into_iter()
-        .map(|(name, predictions)| Scored {
-            setup: setups.remove(&name).unwrap_or_default(),
-            predictions: Predictions::new(predictions, rows),
-            info: known.info(&name),
-            name,
+        .map(|(name, repeats)| {
+            let repeats = repeats.into_iter();
+            let mut repeats = repeats.map(|answers| Predictions::new(answers, rows));
+            Scored {
+                setup: setups.remove(&name).unwrap_or_default(),
+                predictions: repeats.next().unwrap_or_default(),
+                repeats: repeats.collect(),
+                info: known.info(&name),
+                name,
+            }
         })
         .collect())
 }
@@ -268,12 +317,41 @@ fn order(settings: &Evaluate) -> Vec<(System, Vec<bool>)> {
 }
 
 /// The settings under which a system answers, as the log keeps them.
-pub fn settings_of(max_tokens: usize, constrained: bool) -> Value {
-    let mut settings = json!({"max_tokens": max_tokens, "temperature": 0});
+pub fn settings_of(task: &Task, max_tokens: usize, constrained: bool) -> Value {
+    let mut settings = json!({"max_tokens": max_tokens, "temperature": task.temperature});
     if constrained {
         settings["constrained"] = true.into();
     }
     settings
+}
+
+/// Adds what a local model's own files say: the hash of its chat template and the format of its
+/// numbers.
+///
+/// # Errors
+/// `config.json` cannot be read.
+pub fn local_settings(mut settings: Value, folder: &Path) -> Result<Value> {
+    let path = folder.join("config.json");
+    let config = std::fs::read_to_string(&path)
+        .map_err(|error| Failure::io("read the model's config", &path, &error))?;
+    let config: Value = serde_json::from_str(&config).unwrap_or_default();
+    let dtype = ["dtype", "torch_dtype"]
+        .iter()
+        .find_map(|key| config.get(key));
+    settings["dtype"] = dtype.cloned().unwrap_or_default();
+    if let Some(quantization) = config.get("quantization_config") {
+        settings["quantization"] = quantization.clone();
+    }
+    let template = std::fs::read_to_string(folder.join("chat_template.jinja")).ok();
+    let of_tokenizer = || {
+        let text = std::fs::read_to_string(folder.join("tokenizer_config.json")).ok()?;
+        let config: Value = serde_json::from_str(&text).ok()?;
+        config.get("chat_template").map(slm_eval::rows::text_of)
+    };
+    if let Some(template) = template.or_else(of_tokenizer) {
+        settings["template"] = hash_bytes(template.as_bytes()).into();
+    }
+    Ok(settings)
 }
 
 /// What a system is to the report.
@@ -282,7 +360,7 @@ fn role(system: System) -> Role {
         System::Base => Role::Base,
         System::Tuned => Role::Candidate,
         System::TunedInt8 | System::TunedInt4 => Role::Quantized,
-        System::Nearest => Role::Baseline,
+        System::Nearest | System::Majority => Role::Baseline,
     }
 }
 

@@ -64,6 +64,7 @@ impl LocalTeacher {
             finish_reason: Some(finish_reason(answer.finish).to_owned()),
             input_tokens: Some(answer.prefill_tokens as u64),
             output_tokens: Some(answer.tokens.len() as u64),
+            ..ChatAnswer::default()
         })
     }
 }

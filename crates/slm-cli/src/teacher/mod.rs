@@ -2,9 +2,7 @@
 //!
 //! Reads the command line's words about the teacher. Does not know flows or rows.
 
-mod budget;
 mod local;
-mod server;
 
 use std::path::PathBuf;
 
@@ -13,11 +11,20 @@ use clap::Args;
 use slm_data::flow::Prices;
 use slm_data::teacher::{AskFault, ChatAnswer, ChatRequest, ChatTeacher, Kept, Nobody, Replay};
 
-pub use budget::Limits;
-
 use crate::commands::Context;
 use crate::failure::Failure;
-use crate::recipe::Baseline;
+use crate::frontier::{Endpoint, Limits, Purpose, Rates, Server};
+
+const TEACHER: Purpose = Purpose {
+    role: "teacher",
+    endpoint: "--endpoint",
+    model: "--model",
+    key: "--api-key-env",
+    timeout: "--timeout",
+    retries: "--retries",
+    concurrency: "--concurrency",
+    limits: "`--max-total-tokens` or `--max-cost`",
+};
 
 /// Arguments that name the teacher of a flow.
 #[derive(Clone, Debug, Default, Args)]
@@ -34,6 +41,12 @@ pub struct TeacherArguments {
     /// Requests under way at once
     #[arg(long, value_name = "COUNT", default_value_t = 8)]
     pub concurrency: usize,
+    /// Requests sent in any minute, at most
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..))]
+    pub requests_per_minute: Option<u64>,
+    /// Tokens sent and allowed for in any minute, at most
+    #[arg(long, value_name = "TOKENS", value_parser = clap::value_parser!(u64).range(1..))]
+    pub tokens_per_minute: Option<u64>,
     /// Longest wait for an answer
     #[arg(long, value_name = "SECONDS", default_value_t = 120)]
     pub timeout: u64,
@@ -121,7 +134,7 @@ impl TeacherArguments {
 /// The teacher of a flow.
 pub enum AnyTeacher {
     /// A server, whose answers are kept.
-    Server(Box<Kept<server::Server>>),
+    Server(Box<Kept<Server>>),
     /// A model on this machine, whose answers are kept as well: they took time.
     Local(Box<Kept<local::LocalTeacher>>),
     /// A recording.
@@ -152,19 +165,21 @@ impl AnyTeacher {
                 .hint("leave `--offline` out, or replay a recording with `--replay DIR`")
                 .into());
             }
-            let baseline = Baseline {
-                endpoint: endpoint.clone(),
+            let server = Server::new(&Endpoint {
+                url: endpoint.clone(),
                 model: arguments.model.clone().unwrap_or_default(),
                 api_key_env: arguments.api_key_env.clone(),
                 timeout_seconds: arguments.timeout,
                 retries: arguments.retries,
-            };
-            let server = server::Server::new(
-                &baseline,
-                arguments.concurrency,
-                !arguments.no_json_schema,
-                arguments.limits()?,
-            )?;
+                concurrency: arguments.concurrency,
+                schemas: !arguments.no_json_schema,
+                limits: arguments.limits()?,
+                rates: Rates {
+                    requests_per_minute: arguments.requests_per_minute,
+                    tokens_per_minute: arguments.tokens_per_minute,
+                },
+                purpose: TEACHER,
+            })?;
             return Ok(Self::Server(Box::new(Kept::new(server, answers()))));
         }
         if let Some(model) = &arguments.local {

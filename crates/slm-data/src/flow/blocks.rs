@@ -110,6 +110,7 @@ impl Bench<'_> {
             temperature: asking.temperature,
             seed,
             schema,
+            tools: Vec::new(),
         }
     }
 

@@ -108,8 +108,7 @@ fn answers_cut_off_filtered_or_empty_have_their_own_reasons() {
         let answer = ChatAnswer {
             text: text.into(),
             finish_reason: Some(finish.into()),
-            input_tokens: None,
-            output_tokens: None,
+            ..ChatAnswer::default()
         };
         match answered(&flow.blocks[0], row(), answer) {
             Passed::Kept(row) => row.text("question"),

@@ -202,10 +202,8 @@ pub fn calibrate(
             judgments.push(judged);
             Ok(())
         };
-        in_order(asked, threads, 2 * threads, work, sink).map_err(|fault| match fault {
-            AskFault::Stopped { message, hint } => DataError::settings(message, hint),
-            AskFault::Refused(message) => DataError::settings(message, "ask another teacher"),
-        })?;
+        in_order(asked, threads, 2 * threads, work, sink)
+            .map_err(|fault: AskFault| DataError::settings(fault.to_string(), fault.hint()))?;
         found.push((block.name.clone(), agreement(&judgments)));
     }
     match found.is_empty() {

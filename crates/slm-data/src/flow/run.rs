@@ -131,12 +131,7 @@ impl<'a> Run<'a> {
         let (threads, ahead) = (threads.min(rows.len()), rows.len());
         match in_order(rows.into_iter(), threads, ahead, work, sink) {
             Ok(()) => Ok(kept),
-            Err(Some(AskFault::Stopped { message, hint })) => {
-                Err(DataError::settings(message, hint))
-            }
-            Err(Some(AskFault::Refused(message))) => {
-                Err(DataError::settings(message, "ask another teacher"))
-            }
+            Err(Some(fault)) => Err(DataError::settings(fault.to_string(), fault.hint())),
             Err(None) => Err(self.blockage().unwrap_or_else(|| {
                 DataError::settings("a block lets nothing through", "see the funnel")
             })),

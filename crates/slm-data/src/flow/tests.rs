@@ -51,8 +51,7 @@ impl ChatTeacher for Played {
         Ok(ChatAnswer {
             text,
             finish_reason: Some("stop".into()),
-            input_tokens: None,
-            output_tokens: None,
+            ..ChatAnswer::default()
         })
     }
 }

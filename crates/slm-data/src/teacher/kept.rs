@@ -67,6 +67,12 @@ impl<T: ChatTeacher> Kept<T> {
         &self.teacher
     }
 
+    /// The answer that was given to this request before.
+    pub fn kept(&self, request: &ChatRequest) -> Option<ChatAnswer> {
+        let address = address_of(&self.identity(), request);
+        find(&self.folder, &address, request)?.answer
+    }
+
     fn keep(
         &self,
         address: &str,
@@ -106,8 +112,7 @@ impl<T: ChatTeacher> ChatTeacher for Kept<T> {
     fn ask(&self, request: &ChatRequest) -> std::result::Result<ChatAnswer, AskFault> {
         let address = address_of(&self.identity(), request);
         // A refusal is asked again: the cause may have been mended.
-        let before = find(&self.folder, &address, request);
-        if let Some(answer) = before.and_then(|record| record.answer) {
+        if let Some(answer) = self.kept(request) {
             self.found.fetch_add(1, Ordering::Relaxed);
             return Ok(answer);
         }
@@ -198,7 +203,7 @@ impl ChatTeacher for Replay {
         match record.map(|record| (record.answer, record.refused)) {
             Some((Some(answer), _)) => Ok(answer),
             Some((None, Some(why))) => Err(AskFault::Refused(why)),
-            _ => Err(AskFault::Stopped {
+            _ => Err(AskFault::NotAsked {
                 message: format!(
                     "the recording `{}` has no answer `{}` to this request",
                     self.folder.display(),
@@ -237,7 +242,7 @@ mod tests {
                 text,
                 finish_reason: Some("stop".into()),
                 input_tokens: Some(2),
-                output_tokens: None,
+                ..ChatAnswer::default()
             })
         }
     }
@@ -253,6 +258,7 @@ mod tests {
             temperature: 0.5,
             seed,
             schema: None,
+            tools: Vec::new(),
         }
     }
 

@@ -29,12 +29,15 @@ pub struct ChatRequest {
     /// The JSON Schema that the answer must fit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub schema: Option<Value>,
+    /// OpenAI tool definitions, where the job is to call one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tools: Vec<Value>,
 }
 
 /// What a teacher answered.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct ChatAnswer {
-    /// Its words.
+    /// Its words, or its tool calls as JSON.
     pub text: String,
     /// `stop`, `length` and so on, where the teacher says it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -45,6 +48,12 @@ pub struct ChatAnswer {
     /// As the teacher counts them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output_tokens: Option<u64>,
+    /// From asking to the whole answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latency_ms: Option<f64>,
+    /// Parameters of the request that the teacher refused and was asked without.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub without: Vec<String>,
 }
 
 /// Why there is no answer.
@@ -52,6 +61,20 @@ pub struct ChatAnswer {
 pub enum AskFault {
     /// The teacher will not answer this request; others may fare better.
     Refused(String),
+    /// The teacher gave no answer for all patience; it may give one to another request.
+    Failed {
+        /// What happened.
+        message: String,
+        /// What to do about it.
+        hint: String,
+    },
+    /// The request was not made: the budget does not allow it, or a recording does not hold it.
+    NotAsked {
+        /// What happened.
+        message: String,
+        /// What to do about it.
+        hint: String,
+    },
     /// Nothing can be asked any more, with the reason and what to do.
     Stopped {
         /// What happened.
@@ -61,10 +84,25 @@ pub enum AskFault {
     },
 }
 
+impl AskFault {
+    /// What to do about it.
+    pub fn hint(&self) -> &str {
+        match self {
+            Self::Refused(_) => "ask another teacher",
+            Self::Failed { hint, .. }
+            | Self::NotAsked { hint, .. }
+            | Self::Stopped { hint, .. } => hint,
+        }
+    }
+}
+
 impl fmt::Display for AskFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Refused(message) | Self::Stopped { message, .. } => f.write_str(message),
+            Self::Refused(message)
+            | Self::Failed { message, .. }
+            | Self::NotAsked { message, .. }
+            | Self::Stopped { message, .. } => f.write_str(message),
         }
     }
 }

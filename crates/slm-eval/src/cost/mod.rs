@@ -43,13 +43,20 @@ pub enum Paid {
     },
     /// By machine and power.
     Machine {
-        /// Fixed cost of a day: the machine's price over its years, and upkeep.
+        /// Machines that the volume of the price table takes.
+        #[serde(default = "one_machine")]
+        machines: f64,
+        /// Fixed cost of a day of one: its price over its years, and upkeep.
         fixed_per_day: f64,
         /// Power of 1,000 answers.
         power_per_thousand: f64,
-        /// Answers in a day's serving hours at the measured speed.
+        /// Answers of one in a day's serving hours at the measured speed.
         capacity_per_day: f64,
     },
+}
+
+fn one_machine() -> f64 {
+    1.0
 }
 
 /// One's own machine against an endpoint.
@@ -150,13 +157,16 @@ fn by_machine(system: &SystemResult, prices: &Prices) -> Result<SystemCost, Stri
     let fixed_per_day =
         serving.hardware_price / (serving.years * DAYS_OF_YEAR) + serving.upkeep_per_day;
     let power = serving.watts * seconds / JOULES_OF_KILOWATT_HOUR * serving.price_per_kilowatt_hour;
+    let capacity_per_day = serving.hours_per_day * SECONDS_OF_HOUR / seconds;
+    let machines = (prices.answers_per_day / capacity_per_day).ceil();
     Ok(SystemCost {
         system: system.name.clone(),
-        per_thousand: 1e3 * (fixed_per_day / prices.answers_per_day + power),
+        per_thousand: 1e3 * (machines * fixed_per_day / prices.answers_per_day + power),
         paid: Paid::Machine {
+            machines,
             fixed_per_day,
             power_per_thousand: 1e3 * power,
-            capacity_per_day: serving.hours_per_day * SECONDS_OF_HOUR / seconds,
+            capacity_per_day,
         },
     })
 }
@@ -172,8 +182,8 @@ fn seconds_per_answer(system: &SystemResult) -> Option<f64> {
     (seconds > 0.0 && seconds.is_finite()).then_some(seconds)
 }
 
-/// Volume V where V · endpoint = fixed + V · power; payback = (hardware + spent once) /
-/// (volume · (endpoint − power) − upkeep).
+/// Volume V where V · endpoint = fixed + V · power, of one machine; payback = (machines ·
+/// hardware + spent once) / (volume · (endpoint − power) − machines · upkeep).
 fn break_even(prices: &Prices, systems: &[SystemCost]) -> Vec<BreakEven> {
     let Some(serving) = &prices.serving else {
         return Vec::new();
@@ -181,6 +191,7 @@ fn break_even(prices: &Prices, systems: &[SystemCost]) -> Vec<BreakEven> {
     let mut found = Vec::new();
     for own in systems {
         let Paid::Machine {
+            machines,
             fixed_per_day,
             power_per_thousand,
             capacity_per_day,
@@ -194,9 +205,8 @@ fn break_even(prices: &Prices, systems: &[SystemCost]) -> Vec<BreakEven> {
         {
             let saved = (endpoint.per_thousand - power_per_thousand) / 1e3;
             let volume = (saved > 0.0).then(|| fixed_per_day / saved);
-            let a_day =
-                prices.answers_per_day.min(capacity_per_day) * saved - serving.upkeep_per_day;
-            let spent = serving.hardware_price + serving.spent_once;
+            let a_day = prices.answers_per_day * saved - machines * serving.upkeep_per_day;
+            let spent = machines * serving.hardware_price + serving.spent_once;
             found.push(BreakEven {
                 own: own.system.clone(),
                 endpoint: endpoint.system.clone(),
@@ -285,6 +295,18 @@ mod tests {
         assert!(found.within_capacity);
         // 2000 / (10,000 · 0.00129 − 1) days.
         assert!((found.payback_days.unwrap() - 2000.0 / 11.9).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_volume_beyond_one_machine_takes_several() {
+        let mut prices = prices();
+        prices.answers_per_day = 80_000.0;
+        let found = costs(&prices, &systems());
+        // 36,000 a day each: three machines, 6 a day for 80,000 answers, and 0.01 of power.
+        assert!((found.per_thousand("small").unwrap() - 0.085).abs() < 1e-12);
+        // (3 · 1461 + 539) / (80,000 · 0.00129 − 3) days.
+        let days = found.break_even[0].payback_days.unwrap();
+        assert!((days - 4922.0 / 100.2).abs() < 1e-9, "{days}");
     }
 
     #[test]

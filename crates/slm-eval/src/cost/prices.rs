@@ -21,6 +21,15 @@ pub struct Price {
     pub source: String,
 }
 
+impl Price {
+    /// What an answer of so many tokens costs.
+    pub fn of(&self, input_tokens: u64, output_tokens: u64) -> f64 {
+        (input_tokens as f64 * self.input_per_million
+            + output_tokens as f64 * self.output_per_million)
+            / 1e6
+    }
+}
+
 /// A machine of one's own.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -134,17 +134,23 @@ fn subject<'a>(results: &'a Results, metric: &str) -> Option<&'a SystemResult> {
             .iter()
             .filter(|system| system.metrics.contains_key(metric))
     };
-    scored()
-        .find(|system| system.info.role == Some(Role::Candidate))
-        .or_else(|| {
-            scored().reduce(|best, next| {
+    let best = |allowed: fn(Option<Role>) -> bool| {
+        scored()
+            .filter(|system| allowed(system.info.role))
+            .reduce(|best, next| {
                 if next.metrics[metric].value > best.metrics[metric].value {
                     next
                 } else {
                     best
                 }
             })
-        })
+    };
+    // The frontier model does not replace itself.
+    scored()
+        .find(|system| system.info.role == Some(Role::Candidate))
+        .or_else(|| best(|role| !matches!(role, Some(Role::Frontier | Role::Baseline))))
+        .or_else(|| best(|role| role != Some(Role::Frontier)))
+        .or_else(|| best(|_| true))
 }
 
 /// One sentence for each verdict that occurs against the other systems.
@@ -176,14 +182,25 @@ fn against(results: &Results, subject: &SystemResult, metric: &str) -> Vec<Strin
 }
 
 fn frontier(results: &Results, subject: &SystemResult, metric: &str) -> String {
+    if subject.info.role == Some(Role::Frontier) {
+        return "No system was measured that could replace it.".into();
+    }
     let frontier = results
         .systems
         .iter()
-        .find(|system| system.info.role == Some(Role::Frontier) && system.name != subject.name);
+        .find(|system| system.info.role == Some(Role::Frontier));
     let Some(frontier) = frontier else {
         return "Whether it may replace a frontier model is not shown: no frontier baseline configured."
             .into();
     };
+    if let Some(count) = frontier.info.not_asked.filter(|count| *count > 0) {
+        return format!(
+            "Whether it may replace the frontier model is not shown: `{}` was not asked {} of {} samples, which count as wrong.",
+            frontier.name,
+            thousands(count),
+            thousands(results.samples)
+        );
+    }
     let Some(c) = results.comparison(&subject.name, &frontier.name, metric) else {
         return format!("It could not be compared with `{}`.", frontier.name);
     };
@@ -350,6 +367,53 @@ mod tests {
         assert!(
             none.ends_with("a difference below 0.020 would hardly show."),
             "{none}"
+        );
+    }
+
+    fn of_two(small: Option<Role>, not_asked: usize) -> String {
+        let value = |value| crate::results::MetricValue {
+            value,
+            low: value,
+            high: value,
+            n: 10,
+        };
+        let system = |name: &str, role, reached| SystemResult {
+            name: name.into(),
+            metrics: [("m".to_string(), value(reached))].into(),
+            info: SystemInfo {
+                role,
+                not_asked: Some(not_asked),
+                ..SystemInfo::default()
+            },
+            ..SystemResult::default()
+        };
+        let results = Results {
+            metrics: vec!["m".into()],
+            samples: 10,
+            systems: vec![
+                system("small", small, 0.5),
+                system("big", Some(Role::Frontier), 0.9),
+            ],
+            ..Results::default()
+        };
+        sentences(&results).join("\n")
+    }
+
+    #[test]
+    fn the_frontier_model_is_no_candidate_for_its_own_place() {
+        for role in [None, Some(Role::Baseline)] {
+            let text = of_two(role, 0);
+            assert!(text.contains("`small` reaches m 0.500"), "{text}");
+            assert!(!text.contains("no frontier baseline"), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_frontier_model_that_was_not_asked_all_gives_no_verdict() {
+        let text = of_two(None, 4);
+        assert!(
+            text.starts_with("Whether it may replace the frontier model is not shown: `big` was not asked 4 of 10 samples"),
+            "{text}"
         );
     }
 

@@ -7,6 +7,7 @@ mod compare;
 mod confidence;
 mod groups;
 mod labels;
+mod repeats;
 mod slices;
 mod table;
 
@@ -40,6 +41,8 @@ pub struct System {
     pub name: String,
     /// Its answers.
     pub predictions: Predictions,
+    /// Its answers when it was asked again, once more for each entry.
+    pub repeats: Vec<Predictions>,
     /// What else is known about it.
     pub info: SystemInfo,
     /// What shaped its answers: model, settings, where they are from.
@@ -98,7 +101,9 @@ pub fn score(task: &Task, rows: &[Row], systems: &[System], options: &Options) -
             &samples,
             &tags,
         ));
-        found.push(describe(task, system, &samples, &metrics));
+        let mut described = describe(task, system, &samples, &metrics);
+        described.repeats = repeats::of_system(task, rows, &targets, system, &metrics);
+        found.push(described);
         let changed = self::samples(task, altered, &altered_targets, &system.predictions);
         robustness.extend(robustness::judge(
             &system.name,
@@ -190,6 +195,9 @@ fn setup(task: &Task, rows: &[Row]) -> BTreeMap<String, String> {
     if task.prompt.is_some() || !task.examples.is_empty() {
         let text = serde_json::to_string(&asked).unwrap_or_default();
         setup.insert("prompt".into(), hex(&Sha256::digest(text)));
+    }
+    if task.repeats > 1 {
+        setup.insert("repeats".into(), task.repeats.to_string());
     }
     if !task.output.fields.is_empty() {
         setup.insert("field rules".into(), rules);
@@ -328,11 +336,21 @@ fn describe(task: &Task, system: &System, samples: &[Sample], metrics: &[Metric]
         latency_ms: latency(answers.clone().filter_map(|answer| answer.latency_ms)),
         input_tokens: tokens(|answer| answer.input_tokens),
         output_tokens: tokens(|answer| answer.output_tokens),
+        paid: paid(system),
         ids: ids(&system.predictions),
         info: system.info.clone(),
         setup: system.setup.clone(),
         ..SystemResult::default()
     }
+}
+
+/// What all answers cost, repeats included, where they say it.
+fn paid(system: &System) -> Option<f64> {
+    std::iter::once(&system.predictions)
+        .chain(&system.repeats)
+        .flat_map(Predictions::iter)
+        .filter_map(|answer| answer.cost)
+        .fold(None, |sum, cost| Some(sum.unwrap_or(0.0) + cost))
 }
 
 fn latency(latencies: impl Iterator<Item = f64>) -> Option<Latency> {
@@ -376,6 +394,26 @@ fn scored(sums: BTreeMap<String, [u32; 3]>) -> BTreeMap<String, FieldScore> {
         .collect()
 }
 
+/// How far a system's figures vary over its repeats, by the first metric.
+fn repeated(system: &SystemResult, metrics: &[Metric]) -> Option<String> {
+    let repeats = system.repeats.as_ref()?;
+    let metric = metrics.first()?.name();
+    let values = repeats.metrics.get(metric)?;
+    Some(format!(
+        "{}: asked {} times; {metric} {:.3} on average with standard deviation {:.3}, {:.3} by \
+         majority; {:.1}% of samples answered alike each time, {:.1}% right each time, {:.1}% right \
+         at least once",
+        system.name,
+        repeats.n,
+        values.mean,
+        values.deviation,
+        repeats.majority.get(metric).copied().unwrap_or_default(),
+        100.0 * repeats.same,
+        100.0 * repeats.always_right,
+        100.0 * repeats.ever_right
+    ))
+}
+
 fn notes(
     rows: &[Row],
     systems: &[System],
@@ -390,6 +428,15 @@ fn notes(
         if let Some(remark) = system.predictions.remark() {
             notes.push(format!("{}: {remark}", system.name));
         }
+    }
+    for (system, described) in systems.iter().zip(found) {
+        if let Some(count) = system.info.not_asked.filter(|count| *count > 0) {
+            let (name, all) = (&system.name, rows.len());
+            notes.push(format!(
+                "{name}: {count} of {all} samples were not asked; they count as wrong"
+            ));
+        }
+        notes.extend(repeated(described, metrics));
     }
     if let Some(first) = found.first() {
         for metric in metrics {

@@ -15,7 +15,7 @@ use crate::rows::{Row, text_of};
 use crate::task::Task;
 
 /// Writes `id`, `system`, `input`, `target`, `output`, `right`, `cause`, what is known of the
-/// answer (`latency_ms`, `input_tokens`, `output_tokens`, `confidence`, `finish_reason`, `error`),
+/// answer (`latency_ms`, `input_tokens`, `output_tokens`, `cost`, `confidence`, `finish_reason`, `error`),
 /// the sample's `tags`, and a column for each metric; cells of metrics that do not apply are
 /// null. Altered copies of rows are left out, as they are of the metrics.
 ///
@@ -75,6 +75,7 @@ fn described(system: &str, sample: &Sample, prediction: Option<&Prediction>) -> 
         ("latency_ms", known(|answer| json!(answer.latency_ms))),
         ("input_tokens", known(|answer| json!(answer.input_tokens))),
         ("output_tokens", known(|answer| json!(answer.output_tokens))),
+        ("cost", known(|answer| json!(answer.cost))),
         ("confidence", known(|answer| json!(answer.confidence))),
         ("finish_reason", known(|answer| json!(answer.finish_reason))),
         ("error", known(|answer| json!(answer.error))),

@@ -29,12 +29,17 @@ const TASK_KEYS: &[&str] = &[
     "slots_field",
     "examples",
     "split",
+    "repeats",
+    "temperature",
     "slices",
     "robustness",
     "margin",
     "gates",
     "published",
 ];
+/// More repeats than these would say little more.
+pub const MOST_REPEATS: u32 = 1000;
+
 const OUTPUT_KEYS: &[&str] = &["type", "labels", "schema", "fields"];
 const EXAMPLE_KEYS: &[&str] = &["input", "target"];
 const ROBUSTNESS_KEYS: &[&str] = &["kinds", "rows", "seed"];
@@ -61,6 +66,10 @@ struct RawTask {
     examples: Vec<RawExample>,
     #[serde(default)]
     split: Option<String>,
+    #[serde(default)]
+    repeats: Option<u32>,
+    #[serde(default)]
+    temperature: f64,
     #[serde(default)]
     slices: Option<Vec<SliceBy>>,
     #[serde(default)]
@@ -176,6 +185,18 @@ impl Faults<'_> {
             let hint = "it is how much may be lost, as in 0.02";
             self.add("margin", "`margin` is not between 0 and 1".into(), hint);
         }
+        if !(0.0..=2.0).contains(&raw.temperature) {
+            let hint = "0 asks for the likeliest answer";
+            let message = "`temperature` is not between 0 and 2".into();
+            self.add("temperature", message, hint);
+        }
+        if raw
+            .repeats
+            .is_some_and(|repeats| !(1..=MOST_REPEATS).contains(&repeats))
+        {
+            let message = format!("`repeats` is not between 1 and {MOST_REPEATS}");
+            self.add("repeats", message, "1 asks each row once");
+        }
         for gate in &raw.gates {
             if let Err((message, hint)) = gate.check() {
                 self.add("gates", message, hint);
@@ -193,6 +214,8 @@ impl Faults<'_> {
             slots_field: raw.slots_field.unwrap_or_else(|| "/slots".into()),
             examples: raw.examples.into_iter().map(example).collect(),
             split: raw.split,
+            repeats: raw.repeats.unwrap_or(1),
+            temperature: raw.temperature,
             slices: raw.slices.unwrap_or_else(|| SliceBy::ALL.to_vec()),
             robustness: raw.robustness,
             margin: raw.margin,

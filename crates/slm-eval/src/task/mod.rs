@@ -4,6 +4,8 @@
 
 mod load;
 
+pub use load::MOST_REPEATS;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -126,6 +128,10 @@ pub struct Task {
     pub examples: Vec<Row>,
     /// Only rows of this split are asked, where rows name theirs.
     pub split: Option<String>,
+    /// How often each row is asked.
+    pub repeats: u32,
+    /// 0 for the likeliest answer; above it answers are drawn, and repeats differ.
+    pub temperature: f64,
     /// What rows are grouped by beside their tags.
     pub slices: Vec<SliceBy>,
     /// Altered copies of rows that are asked as well.
@@ -150,6 +156,7 @@ impl Task {
             intent_field: "/intent".into(),
             slots_field: "/slots".into(),
             slices: SliceBy::ALL.to_vec(),
+            repeats: 1,
             ..Self::default()
         }
     }

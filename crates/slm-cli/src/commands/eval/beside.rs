@@ -10,8 +10,8 @@ use slm_eval::cost::Prices;
 use slm_eval::leakage::sentence;
 use slm_eval::{Beside, Results, Row, System, Task};
 
-use super::read_evaluation;
 use crate::commands::Context;
+use crate::results::read_evaluation;
 use crate::stages::evaluate::{questions, write_samples};
 
 /// Arguments that several commands share.

@@ -9,8 +9,8 @@ use clap::Args;
 use slm_eval::regression::{self, Regression};
 use slm_eval::report::visible;
 
-use super::read_evaluation;
 use crate::commands::Context;
+use crate::results::read_evaluation;
 
 /// Arguments of `slm eval compare`.
 #[derive(Debug, Args)]

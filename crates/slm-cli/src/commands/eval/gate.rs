@@ -9,10 +9,9 @@ use clap::Args;
 use slm_eval::gate::Gate;
 use slm_eval::{Task, regression};
 
-use super::{read_evaluation, read_results};
 use crate::commands::Context;
 use crate::failure::Failure;
-use crate::results::gates_of;
+use crate::results::{gates_of, read_evaluation, read_results};
 use crate::workspace::write_atomically;
 
 /// Arguments of `slm eval gate`.

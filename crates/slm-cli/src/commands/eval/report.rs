@@ -10,10 +10,9 @@ use slm_eval::cost::Prices;
 use slm_eval::report::{extract, with_reviews};
 use slm_eval::review::Reviews;
 
-use super::read_results;
 use crate::commands::Context;
 use crate::failure::Failure;
-use crate::results::show_results;
+use crate::results::{read_results, show_results};
 use crate::stages::evaluate::REPORT_FILE;
 use crate::workspace::write_atomically;
 

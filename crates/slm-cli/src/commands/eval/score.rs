@@ -4,19 +4,19 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, anyhow};
+use anyhow::Result;
 use clap::Args;
-use slm_eval::baseline::{Majority, NearestExample};
 use slm_eval::predictions::Predictions;
 use slm_eval::results::{Role, SystemInfo};
-use slm_eval::{Options, Row, Subject, System, Task};
+use slm_eval::{Options, System, Task};
 
+use super::baselines::baselines;
 use super::beside::{BesideFiles, complete};
 use super::{Named, check_names, note_report};
 use crate::commands::Context;
 use crate::failure::Failure;
 use crate::results::show_results;
-use crate::stages::evaluate::write_report;
+use crate::stages::evaluate::{Known, SYSTEMS_FILE, systems, write_report};
 use crate::workspace::{create_folder, hash_path};
 
 /// Arguments of `slm eval score`.
@@ -26,8 +26,11 @@ pub struct Score {
     #[arg(long, value_name = "TASK")]
     task: PathBuf,
     /// A system's answers (JSONL: id, output); may be given several times
-    #[arg(long, required = true, value_name = "NAME=FILE")]
+    #[arg(long, required_unless_present = "log", value_name = "NAME=FILE")]
     predictions: Vec<Named>,
+    /// Score all systems of a log once more, such as `log.jsonl` of `slm eval run`
+    #[arg(long, value_name = "LOG", conflicts_with = "predictions")]
+    log: Option<PathBuf>,
     /// Which of the systems is the frontier model to compare with
     #[arg(long, value_name = "NAME")]
     frontier: Option<String>,
@@ -49,19 +52,21 @@ impl Score {
     pub fn run(self, context: &Context) -> Result<()> {
         let named = self.predictions.iter().map(|named| named.name.as_str());
         check_names(named.chain(self.baseline.iter().map(String::as_str)))?;
-        for named in [&self.frontier, &self.candidate].into_iter().flatten() {
-            self.check_known(named)?;
+        if self.log.is_none() {
+            let names = self.predictions.iter().map(|named| named.name.as_str());
+            self.check_known(&names.collect::<Vec<&str>>())?;
         }
         let task = Task::load(&self.task)?;
         let beside = self.beside.read()?;
         let rows = slm_eval::rows::load(&task.data, &task)?;
         let mut systems = Vec::new();
         for named in &self.predictions {
-            let predictions = Predictions::load(Path::new(&named.value), &rows)?;
             let file = Path::new(&named.value);
+            let mut repeats = Predictions::load_repeats(file, &rows)?;
             systems.push(System {
                 name: named.name.clone(),
-                predictions,
+                predictions: repeats.remove(0),
+                repeats,
                 info: SystemInfo {
                     role: self.role(&named.name),
                     ..SystemInfo::default()
@@ -69,11 +74,21 @@ impl Score {
                 setup: [("answers".to_owned(), hash_path(file)?)].into(),
             });
         }
-        if !self.baseline.is_empty() {
-            let training = training(self.beside.train(), &task)?;
-            for name in &self.baseline {
-                systems.push(baseline(name, &training, &rows)?);
-            }
+        systems.extend(baselines(
+            &self.baseline,
+            self.beside.train(),
+            &task,
+            &rows,
+        )?);
+        if let Some(log) = &self.log {
+            let known = Known::read(&log.with_file_name(SYSTEMS_FILE));
+            // However often they were asked.
+            let every = Task {
+                repeats: u32::MAX,
+                ..task.clone()
+            };
+            systems.extend(self::systems(&every, &rows, log, &known)?);
+            self.name_roles(&mut systems)?;
         }
         let mut results = slm_eval::score(&task, &rows, &systems, &Options::default());
         complete(context, &beside, &mut results, &task, &rows, &systems);
@@ -85,6 +100,17 @@ impl Score {
         note_report(context, &self.out);
         Ok(())
     }
+
+    /// The systems of a log play the parts that the arguments give them.
+    fn name_roles(&self, systems: &mut [System]) -> Result<()> {
+        let names = systems.iter().map(|system| system.name.as_str());
+        self.check_known(&names.collect::<Vec<&str>>())?;
+        for system in systems {
+            system.info.role = self.role(&system.name).or(system.info.role);
+        }
+        Ok(())
+    }
+
     fn role(&self, name: &str) -> Option<Role> {
         let is = |wanted: &Option<String>| wanted.as_deref() == Some(name);
         match (is(&self.frontier), is(&self.candidate)) {
@@ -94,51 +120,15 @@ impl Score {
         }
     }
 
-    fn check_known(&self, wanted: &str) -> Result<()> {
-        if self.predictions.iter().any(|named| named.name == wanted) {
-            return Ok(());
+    fn check_known(&self, names: &[&str]) -> Result<()> {
+        let wanted = [&self.frontier, &self.candidate].into_iter().flatten();
+        for wanted in wanted {
+            if !names.contains(&wanted.as_str()) {
+                return Err(Failure::usage(format!("no system is named `{wanted}`"))
+                    .hint(format!("there are `{}`", names.join("`, `")))
+                    .into());
+            }
         }
-        let names: Vec<&str> = self
-            .predictions
-            .iter()
-            .map(|named| named.name.as_str())
-            .collect();
-        Err(Failure::usage(format!("no system is named `{wanted}`"))
-            .hint(format!("there are `{}`", names.join("`, `")))
-            .into())
+        Ok(())
     }
-}
-
-/// The rows of training files, as the task reads them.
-fn training(files: &[PathBuf], task: &Task) -> Result<Vec<Row>> {
-    let whole = Task {
-        split: None,
-        robustness: None,
-        ..task.clone()
-    };
-    let mut rows = Vec::new();
-    for file in files {
-        rows.extend(slm_eval::rows::load(file, &whole)?);
-    }
-    Ok(rows)
-}
-
-/// A baseline with its answers to the rows.
-fn baseline(name: &str, training: &[Row], rows: &[Row]) -> Result<System> {
-    let mut subject: Box<dyn Subject> = match name {
-        "majority" => Box::new(Majority::train(training)),
-        _ => Box::new(NearestExample::train(training)),
-    };
-    let answers = subject
-        .answer(rows, &mut |_| ())
-        .map_err(|error| anyhow!(error))?;
-    Ok(System {
-        name: name.to_owned(),
-        predictions: Predictions::new(answers, rows),
-        info: SystemInfo {
-            role: Some(Role::Baseline),
-            ..SystemInfo::default()
-        },
-        ..System::default()
-    })
 }

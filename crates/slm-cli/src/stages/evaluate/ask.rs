@@ -8,19 +8,19 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, anyhow};
 use serde_json::Value;
-use slm_eval::baseline::NearestExample;
+use slm_eval::baseline::{Majority, NearestExample};
 use slm_eval::log::{EvalLog, LogEntry, prompt_hash};
+use slm_eval::metrics::validity::schema_of;
 use slm_eval::predictions::Prediction;
-use slm_eval::results::{Role, SystemInfo};
-use slm_eval::subject::Subject;
+use slm_eval::results::SystemInfo;
+use slm_eval::subject::{Subject, SubjectError};
 use slm_eval::{Row, Task};
 
-use super::{Exam, info_of, rows, settings_of};
+use super::{Exam, info_of, local_settings, rows, settings_of};
 use crate::commands::Context;
 use crate::failure::Failure;
-use crate::frontier::{Cache, Frontier};
 use crate::local::LocalModel;
-use crate::recipe::{Baseline, System};
+use crate::recipe::System;
 use crate::terminal::Terminal;
 use crate::workspace::{hash_path, write_atomically};
 
@@ -73,6 +73,17 @@ pub struct Asked<'a> {
     pub model: String,
     /// What else shapes the answers.
     pub settings: Value,
+    /// Whether answers are held to rows' schemas or labels, so that these shape them.
+    pub held: bool,
+    /// Whether rows are asked again whose answer was an error.
+    pub mends_errors: bool,
+}
+
+/// A row to ask, for the which time, and the hash of its prompt.
+pub struct Open {
+    repeat: u32,
+    row: Row,
+    hash: String,
 }
 
 impl Asked<'_> {
@@ -81,24 +92,59 @@ impl Asked<'_> {
     ///
     /// # Errors
     /// A row cannot be made a prompt.
-    pub fn open_rows(&self, log: &EvalLog) -> Result<Vec<(Row, String)>> {
-        let mut open = Vec::new();
-        for row in self.rows {
-            let hash = prompt_hash(&slm_eval::prompt::messages(self.task, row)?);
-            if !log.has(&self.entry(hash.clone(), Prediction::text(&row.id, ""))) {
-                open.push((row.clone(), hash));
-            }
-        }
-        Ok(open)
+    pub fn open_rows(&self, log: &EvalLog) -> Result<Vec<Open>> {
+        self.rows_that(|entry| !log.has(entry) || (self.mends_errors && log.has_failed(entry)))
     }
 
-    fn entry(&self, prompt_hash: String, prediction: Prediction) -> LogEntry {
+    /// The repeats and ids of rows that are not altered copies and have no answer, be it an error.
+    ///
+    /// # Errors
+    /// A row cannot be made a prompt.
+    pub fn unanswered(&self, log: &EvalLog) -> Result<Vec<(u32, String)>> {
+        let open = self.rows_that(|entry| !log.has(entry))?;
+        let own = open.into_iter().filter(|open| open.row.origin.is_none());
+        Ok(own.map(|open| (open.repeat, open.row.id)).collect())
+    }
+
+    fn rows_that(&self, holds: impl Fn(&LogEntry) -> bool) -> Result<Vec<Open>> {
+        let mut found = Vec::new();
+        for repeat in 0..self.task.repeats {
+            // Altered copies are compared with the first answers only.
+            let rows = self.rows.iter();
+            for row in rows.filter(|row| repeat == 0 || row.origin.is_none()) {
+                let messages = slm_eval::prompt::messages(self.task, row)?;
+                let hash = prompt_hash(&messages, &self.beside(row));
+                let entry = self.entry(repeat, hash.clone(), Prediction::text(&row.id, ""));
+                if holds(&entry) {
+                    found.push(Open {
+                        repeat,
+                        row: row.clone(),
+                        hash,
+                    });
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// What is asked beside the messages: tools, and what answers are held to.
+    fn beside(&self, row: &Row) -> Vec<Value> {
+        let mut beside = row.tools.clone();
+        if self.held {
+            beside.extend(schema_of(self.task, row).cloned());
+            let labels = row.declared_labels(self.task);
+            beside.extend((!labels.is_empty()).then(|| Value::from(labels)));
+        }
+        beside
+    }
+
+    fn entry(&self, repeat: u32, prompt_hash: String, prediction: Prediction) -> LogEntry {
         LogEntry {
             system: self.name.clone(),
             prompt_hash,
             model: self.model.clone(),
             settings: self.settings.clone(),
-            repeat: 0,
+            repeat,
             prediction,
         }
     }
@@ -107,31 +153,39 @@ impl Asked<'_> {
     ///
     /// # Errors
     /// The subject cannot go on, or the log cannot be written.
-    pub fn ask(
-        &self,
-        open: Vec<(Row, String)>,
-        subject: &mut dyn Subject,
-        log: &mut EvalLog,
-    ) -> Result<()> {
+    pub fn ask(&self, open: Vec<Open>, subject: &mut dyn Subject, log: &mut EvalLog) -> Result<()> {
         let label = format!("evaluate {}", self.name);
-        let total = self.rows.len() as u64;
+        let altered = self.rows.iter().filter(|row| row.origin.is_some()).count();
+        let own = (self.rows.len() - altered) * self.task.repeats as usize;
+        let total = (own + altered) as u64;
         let mut progress = self.terminal.progress(&label, total, "rows");
         let mut done = total - open.len() as u64;
         progress.resume_at(done);
-        for chunk in open.chunks(CHUNK) {
-            let (rows, hashes): (Vec<Row>, Vec<String>) = chunk.iter().cloned().unzip();
-            let answered =
-                subject.answer(&rows, &mut |count| progress.set(done + count as u64, ""));
-            let predictions = answered.map_err(|error| anyhow!(error))?;
-            for prediction in predictions {
-                let place = rows.iter().position(|row| row.id == prediction.id);
-                let hash = place.map_or(String::new(), |at| hashes[at].clone());
-                log.append(&self.entry(hash, prediction))?;
+        for asked_together in open.chunk_by(|one, next| one.repeat == next.repeat) {
+            for chunk in asked_together.chunks(CHUNK) {
+                let repeat = chunk[0].repeat;
+                let rows: Vec<Row> = chunk.iter().map(|open| open.row.clone()).collect();
+                subject.begin_repeat(repeat);
+                let answered =
+                    subject.answer(&rows, &mut |count| progress.set(done + count as u64, ""));
+                for prediction in answered.map_err(with_hint)? {
+                    let place = chunk.iter().find(|open| open.row.id == prediction.id);
+                    let hash = place.map_or(String::new(), |open| open.hash.clone());
+                    log.append(&self.entry(repeat, hash, prediction))?;
+                }
+                done += rows.len() as u64;
             }
-            done += rows.len() as u64;
         }
         progress.finish();
         Ok(())
+    }
+}
+
+/// A subject's error with its hint, where it has one.
+fn with_hint(error: SubjectError) -> anyhow::Error {
+    match error.downcast::<Failure>() {
+        Ok(failure) => anyhow::Error::from(*failure),
+        Err(error) => anyhow!(error),
     }
 }
 
@@ -166,19 +220,31 @@ pub fn system(
             rows,
             name: turn_name(system.name(), constrained),
             model: match system {
-                System::Nearest => known_rows(exam)?,
+                System::Nearest | System::Majority => known_rows(exam)?,
                 _ => hash_path(model_folder(exam, system)?)?,
             },
-            settings: settings_of(max_tokens, constrained),
+            settings: match system {
+                System::Nearest | System::Majority => Value::Null,
+                _ => local_settings(
+                    settings_of(task, max_tokens, constrained),
+                    model_folder(exam, system)?,
+                )?,
+            },
+            held: constrained,
+            mends_errors: false,
         };
         let open = asked.open_rows(log)?;
         if open.is_empty() {
             continue;
         }
-        if system == System::Nearest {
+        if let System::Nearest | System::Majority = system {
             let training = rows::training(exam, task)?;
             known.keep(&asked.name, info_of(system))?;
-            asked.ask(open, &mut NearestExample::train(&training), log)?;
+            let mut subject: Box<dyn Subject> = match system {
+                System::Majority => Box::new(Majority::train(&training)),
+                _ => Box::new(NearestExample::train(&training)),
+            };
+            asked.ask(open, subject.as_mut(), log)?;
             continue;
         }
         let folder = model_folder(exam, system)?;
@@ -218,44 +284,7 @@ pub fn model_info(model: &LocalModel, folder: &Path) -> SystemInfo {
     }
 }
 
-/// Asks the frontier model.
-///
-/// # Errors
-/// `--offline`, no key, or the endpoint fails for good.
-pub fn frontier(
-    context: &Context,
-    exam: &Exam,
-    task: &Task,
-    rows: &[Row],
-    baseline: &Baseline,
-    log: &mut EvalLog,
-    known: &mut Known,
-) -> Result<()> {
-    let asked = Asked {
-        terminal: &context.terminal,
-        task,
-        rows,
-        name: baseline.model.clone(),
-        settings: settings_of(exam.settings.max_tokens, false),
-        model: format!("{} at {}", baseline.model, baseline.endpoint),
-    };
-    let open = asked.open_rows(log)?;
-    if open.is_empty() {
-        return Ok(());
-    }
-    let cache = Cache::new(context.workspace.cache().join("answers"));
-    let max_tokens = exam.settings.max_tokens;
-    let mut frontier = Frontier::new(baseline, cache, task.clone(), max_tokens, context.offline)?;
-    let info = SystemInfo {
-        role: Some(Role::Frontier),
-        note: Some(format!("asked at {}", baseline.endpoint)),
-        ..SystemInfo::default()
-    };
-    known.keep(&asked.name, info)?;
-    asked.ask(open, &mut frontier, log)
-}
-
-/// What the nearest-example baseline is: the contents of the rows that it knows.
+/// What a baseline without a model is: the contents of the rows that it knows.
 fn known_rows(exam: &Exam) -> Result<String> {
     let hashes = exam.train.iter().map(|path| hash_path(path));
     Ok(hashes.collect::<Result<Vec<_>>>()?.join(" + "))

@@ -8,7 +8,6 @@ use anyhow::Result;
 use serde::{Deserialize, Serialize};
 use slm_data::SampleReader;
 use slm_eval::predictions::Predictions;
-use slm_eval::results::SystemInfo;
 use slm_eval::{Options, Subject, Task};
 use slm_infer::{Fidelity, Model, fidelity};
 use slm_model::{ModelConfig, Tokenizer};
@@ -128,8 +127,7 @@ pub fn task(
         systems.push(slm_eval::System {
             name: name.to_owned(),
             predictions: Predictions::new(answers, &rows),
-            info: SystemInfo::default(),
-            setup: Default::default(),
+            ..slm_eval::System::default()
         });
     }
     let results = slm_eval::score(&task, &rows, &systems, &Options::default());

@@ -13,7 +13,7 @@ pub(crate) fn costs(results: &Results) -> String {
     let Some(costs) = &results.costs else {
         return String::new();
     };
-    let rows: String = costs.systems.iter().map(|cost| row(cost, costs)).collect();
+    let rows: String = costs.systems.iter().map(row).collect();
     let currency = escape::html(&costs.currency);
     let table_of_costs = table(
         "plain",
@@ -46,7 +46,7 @@ pub(crate) fn costs(results: &Results) -> String {
     )
 }
 
-fn row(cost: &SystemCost, costs: &Costs) -> String {
+fn row(cost: &SystemCost) -> String {
     let how = match &cost.paid {
         Paid::Tokens {
             input,
@@ -59,18 +59,17 @@ fn row(cost: &SystemCost, costs: &Costs) -> String {
             )
         }
         Paid::Machine {
+            machines,
             fixed_per_day,
             power_per_thousand,
             capacity_per_day,
         } => {
-            let beyond = match costs.answers_per_day > *capacity_per_day {
-                true => {
-                    " \u{2014} less than is asked for: this takes several machines, and the figure is too low"
-                }
-                false => "",
+            let own = match *machines > 1.0 {
+                true => format!("{machines:.0} own machines, each"),
+                false => "own machine:".to_string(),
             };
             format!(
-                "own machine: {} a day, power {} per 1,000; gives {} answers a day{beyond}",
+                "{own} {} a day, power {} per 1,000; gives {} answers a day",
                 format::money(*fixed_per_day),
                 format::money(*power_per_thousand),
                 format::thousands(*capacity_per_day as usize)

@@ -6,8 +6,6 @@
 use std::fmt;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-use slm_data::teacher::AskFault;
-
 /// What may be spent, and what tokens cost.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Limits {
@@ -46,15 +44,18 @@ impl Tokens {
     }
 }
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct State {
     spent: Tokens,
     /// Set aside for requests under way.
     reserved: Tokens,
     under_way: usize,
+    /// Whether a request was refused: what comes after it would be chosen by its size.
+    closed: bool,
 }
 
 /// The account of one run.
+#[derive(Debug)]
 pub struct Budget {
     limits: Limits,
     state: Mutex<State>,
@@ -62,6 +63,7 @@ pub struct Budget {
 }
 
 /// What a run has spent.
+#[derive(Debug)]
 pub struct Spent {
     tokens: Tokens,
     cost: f64,
@@ -94,10 +96,7 @@ impl Budget {
     /// What was spent so far.
     pub fn spent(&self) -> Spent {
         let tokens = self.state().spent;
-        Spent {
-            tokens,
-            cost: self.cost(tokens),
-        }
+        self.account(tokens)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -119,20 +118,31 @@ impl Budget {
                 .is_none_or(|most| self.cost(tokens) <= most)
     }
 
+    /// Books what was paid for before.
+    pub fn book(&self, taken: Tokens) {
+        let mut state = self.state();
+        state.spent = state.spent.plus(taken);
+    }
+
     /// Sets aside what a request may take; waits for others under way where that may help.
     ///
     /// # Errors
-    /// The budget does not allow it.
-    pub fn reserve(&self, most: Tokens) -> Result<(), AskFault> {
+    /// The budget does not allow it, or did not allow one before: with what was spent.
+    pub fn reserve(&self, most: Tokens) -> Result<(), Spent> {
         let mut state = self.state();
         loop {
+            if state.closed {
+                return Err(self.account(state.spent));
+            }
             if self.allows(state.spent.plus(state.reserved).plus(most)) {
                 state.reserved = state.reserved.plus(most);
                 state.under_way += 1;
                 return Ok(());
             }
             if state.under_way == 0 || !self.allows(state.spent.plus(most)) {
-                return Err(self.used_up(state.spent));
+                state.closed = true;
+                self.freed.notify_all();
+                return Err(self.account(state.spent));
             }
             state = self
                 .freed
@@ -150,14 +160,10 @@ impl Budget {
         self.freed.notify_all();
     }
 
-    fn used_up(&self, spent: Tokens) -> AskFault {
-        let spent = Spent {
-            tokens: spent,
-            cost: self.cost(spent),
-        };
-        AskFault::Stopped {
-            message: format!("the budget does not allow another request ({spent})"),
-            hint: "all answers are kept: run again with a larger `--max-total-tokens` or `--max-cost` to go on from here".to_owned(),
+    fn account(&self, tokens: Tokens) -> Spent {
+        Spent {
+            tokens,
+            cost: self.cost(tokens),
         }
     }
 }
@@ -197,10 +203,13 @@ mod tests {
         budget.reserve(CALL).unwrap();
         budget.settle(CALL, CALL);
         let error = budget.reserve(CALL).unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "the budget does not allow another request (30 tokens read, 40 written)"
-        );
+        assert_eq!(error.to_string(), "30 tokens read, 40 written");
+        // A smaller one that would fit is not preferred to those that did not.
+        let small = Tokens {
+            input: 1,
+            output: 1,
+        };
+        budget.reserve(small).unwrap_err();
     }
 
     #[test]
