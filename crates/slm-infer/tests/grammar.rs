@@ -552,3 +552,26 @@ fn properties_that_may_be_left_out_come_in_any_order() {
     assert!(!lets_write(&room, &outer, turned));
     room.valid(&outer, 8);
 }
+
+/// An address is not over before its `@`, nor a period before its unit: the way to the end of a
+/// text that takes any letter leads over a certain one.
+#[test]
+fn texts_that_want_a_certain_letter_are_closed_too() {
+    let room = Room::nano();
+    let texts = [
+        json!({"type": "string", "format": "email"}),
+        json!({"type": "string", "format": "uri"}),
+        json!({"type": "string", "format": "duration"}),
+        json!({"type": "string", "pattern": "ab"}),
+    ];
+    for text in texts {
+        let schema = json!({"type": "object", "additionalProperties": false,
+            "properties": {"to": text, "count": {"type": "integer", "minimum": 724, "maximum": 2657}},
+            "required": ["to", "count"]});
+        for (text, answer) in room.ask(&Constraint::Schema(schema.clone()), 120, 4) {
+            assert_eq!(answer.finish, Finish::Stop, "{schema}: {text}");
+            let value: Value = serde_json::from_str(&text).unwrap();
+            assert!(jsonschema::is_valid(&schema, &value), "{schema}: {text}");
+        }
+    }
+}

@@ -53,6 +53,7 @@ pub struct Batch {
 impl Batch {
     /// Answers all lines.
     pub fn run(self, context: &Context) -> Result<()> {
+        context.check_answers()?;
         let total = count_lines(&self.input)?;
         let folder = context.workspace.model(&self.model)?;
         let tokenizer = Tokenizer::load(&folder)?;

@@ -78,6 +78,7 @@ pub struct Chat {
 impl Generate {
     /// Answers one question.
     pub fn run(self, context: &Context) -> Result<()> {
+        context.check_answers()?;
         let prompt = match self.prompt.as_str() {
             "-" => {
                 let mut text = String::new();
@@ -110,6 +111,7 @@ impl Generate {
 impl Chat {
     /// Answers line after line of stdin, each in the light of those before.
     pub fn run(self, context: &Context) -> Result<()> {
+        context.check_answers()?;
         let speaker = Speaker::load(context, self.answering)?;
         let mut messages = speaker.opening();
         context

@@ -21,7 +21,7 @@ use slm_eval::task::MOST_REPEATS;
 use slm_eval::{Beside, Options, OutputType, Row, System as Scored, Task, report};
 use slm_taxonomy::nearest;
 
-use crate::commands::Context;
+use crate::commands::{Context, answers_on};
 use crate::failure::Failure;
 use crate::recipe::{Baseline, Evaluate, System};
 use crate::results::read_evaluation;
@@ -85,6 +85,11 @@ impl<'a> Exam<'a> {
 /// # Errors
 /// Rows or models cannot be read, a system cannot go on, or the disk is full.
 pub fn evaluate(context: &Context, exam: &Exam) -> Result<Results> {
+    if !answers_on(context.device) {
+        let device = context.device;
+        let text = format!("evaluate: `{device}` is for training; answers are computed on the CPU");
+        context.terminal.note(text);
+    }
     let mut inputs = Vec::new();
     let files = exam.test.iter().chain(&exam.train).chain(&exam.leaves);
     inputs.extend(files.map(|path| Input::new("rows", path)));

@@ -53,6 +53,7 @@ pub struct BenchGenerate {
 impl BenchGenerate {
     /// Measures and prints.
     pub fn run(self, context: &Context) -> Result<()> {
+        context.check_answers()?;
         let config = shape::shape(&self.shape)?;
         let format = match self.weights {
             Format::F32 => WeightFormat::F32,

@@ -69,6 +69,7 @@ pub struct RunTask {
 impl RunTask {
     /// Asks the models, scores their answers and shows the table.
     pub fn run(self, context: &Context) -> Result<()> {
+        context.check_answers()?;
         let task = self.task()?;
         let beside = self.beside.read()?;
         let rival = self.rival.named(context)?;
