@@ -575,3 +575,24 @@ fn texts_that_want_a_certain_letter_are_closed_too() {
         }
     }
 }
+
+#[test]
+fn dates_and_times_are_those_that_readers_take() {
+    let room = Room::nano();
+    for (format, text, allowed) in [
+        ("date", "2024-02-29", true),
+        ("date", "2023-02-29", false),
+        ("date", "2000-02-29", true),
+        ("date", "1900-02-29", false),
+        ("date", "0000-01-01", false),
+        ("time", "10:00:00Z", true),
+        ("time", "10:00:00z", false),
+        ("time", "10:00:60Z", false),
+        ("date-time", "2024-02-29T23:59:59.5+01:00", true),
+        ("date-time", "2023-02-29T10:00:00Z", false),
+    ] {
+        let schema = json!({"type": "string", "format": format});
+        let written = lets_write(&room, &schema, &format!("\"{text}\""));
+        assert_eq!(written, allowed, "{format} {text}");
+    }
+}

@@ -4,13 +4,16 @@
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
+use serde_json::Value;
 
 /// The parts that matter here.
 #[derive(Deserialize)]
 struct File {
     /// Anything that is valid JSON; on what is not, `tokenizers` panics.
     #[serde(default, rename = "decoder")]
-    _decoder: serde_json::Value,
+    _decoder: Value,
+    #[serde(default)]
+    post_processor: Value,
     #[serde(default)]
     model: Model,
 }
@@ -18,7 +21,7 @@ struct File {
 #[derive(Default, Deserialize)]
 struct Model {
     #[serde(default)]
-    continuing_subword_prefix: serde_json::Value,
+    continuing_subword_prefix: Value,
     #[serde(default)]
     merges: Vec<Merge>,
 }
@@ -45,9 +48,13 @@ impl Merge {
 /// Says what is wrong with the text of a `tokenizer.json`, as far as `tokenizers` would not.
 ///
 /// # Errors
-/// It is no JSON, or a merge's second token is shorter than the prefix that is cut off it.
+/// It is no JSON, a merge's second token is shorter than the prefix that is cut off it, or the
+/// template of single texts has a place for a second.
 pub fn check(text: &str) -> Result<(), String> {
     let file: File = serde_json::from_str(text).map_err(|error| error.to_string())?;
+    if wants_a_second_text(&file.post_processor) {
+        return Err("`post_processor.single` has the sequence B, which a single text lacks".into());
+    }
     let Some(prefix) = file.model.continuing_subword_prefix.as_str() else {
         return Ok(());
     };
@@ -58,6 +65,15 @@ pub fn check(text: &str) -> Result<(), String> {
             "`continuing_subword_prefix` is `{prefix}`, and the merged token `{token}` has no such beginning"
         )),
     }
+}
+
+/// Whether a processor, or one of a sequence of them, puts a second text beside a single one.
+fn wants_a_second_text(processor: &Value) -> bool {
+    let is_second = |piece: &Value| piece["Sequence"]["id"] == "B";
+    let pieces = processor["single"].as_array();
+    let inner = processor["processors"].as_array();
+    pieces.into_iter().flatten().any(is_second)
+        || inner.into_iter().flatten().any(wants_a_second_text)
 }
 
 #[cfg(test)]
@@ -88,6 +104,19 @@ mod tests {
             check(&split).is_err(),
             "a prefix that ends within a character"
         );
+    }
+
+    #[test]
+    fn a_second_text_beside_a_single_one_is_refused() {
+        let template = |id: &str| {
+            format!(
+                r#"{{"post_processor": {{"type": "Sequence", "processors": [{{"type": "TemplateProcessing",
+                    "single": [{{"SpecialToken": {{"id": "a", "type_id": 0}}}},
+                               {{"Sequence": {{"id": "{id}", "type_id": 0}}}}]}}]}}}}"#
+            )
+        };
+        check(&template("A")).unwrap();
+        assert!(check(&template("B")).is_err());
     }
 
     #[test]

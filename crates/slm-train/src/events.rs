@@ -43,6 +43,9 @@ pub enum Event {
         tokens_per_second: f64,
         /// Seconds since the process began training.
         elapsed_seconds: f64,
+        /// Bytes of the process in memory behind the step, where the system tells them.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        memory_bytes: Option<u64>,
     },
     /// What the run will take, from its first steps.
     Pace {

@@ -35,6 +35,16 @@ impl Drop for Heap {
     }
 }
 
+/// Bytes of this process that are in memory, where the system tells them.
+pub fn resident_bytes() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kibibytes: u64 = line.split_whitespace().next()?.parse().ok()?;
+    Some(kibibytes * 1024)
+}
+
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 mod glibc {
     use libc::c_int;
@@ -84,9 +94,7 @@ mod tests {
     use super::*;
 
     fn resident() -> u64 {
-        let text = std::fs::read_to_string("/proc/self/statm").unwrap();
-        let pages: u64 = text.split(' ').nth(1).unwrap().parse().unwrap();
-        pages * 4096
+        resident_bytes().unwrap()
     }
 
     #[test]

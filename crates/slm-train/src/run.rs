@@ -19,6 +19,7 @@ use crate::batch::{Batch, Example, Source, pack_all, take};
 use crate::checkpoint::{Evaluated, Progress, Snapshot};
 use crate::error::{Result, TrainError};
 use crate::events::{Event, Log, Observer};
+use crate::heap::resident_bytes;
 use crate::learner::{Learner, build};
 use crate::settings::TrainSettings;
 use crate::tensorboard::Board;
@@ -359,6 +360,7 @@ impl<B: DecoderBackend> Run<'_, B> {
             tokens,
             tokens_per_second: tokens as f64 / seconds,
             elapsed_seconds: self.start.elapsed().as_secs_f64(),
+            memory_bytes: resident_bytes(),
         })?;
         self.tell_pace(seconds)?;
         Ok(true)

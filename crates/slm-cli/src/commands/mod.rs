@@ -69,7 +69,7 @@ mod tests {
             device,
             offline: true,
             terminal: Terminal::new(crate::terminal::Format::Text, true),
-            workspace: Workspace::new("workspace".into()),
+            workspace: Workspace::new("workspace"),
         };
         context(Device::Flex).check_answers().unwrap();
         let refused = context(Device::Cuda(1)).check_answers().unwrap_err();

@@ -6,6 +6,7 @@
 //! promised, and where the bounds of time and memory lie. Does not know requests.
 
 mod any_order;
+mod calendar;
 mod closing;
 mod confidence;
 mod error;

@@ -184,6 +184,13 @@ impl Lowering<'_> {
                 Err(fault) => return Err(fault),
             }
         }
+        let format = out.get("format").and_then(Value::as_str);
+        if let Some(pattern) = format.and_then(super::calendar::pattern)
+            && !out.contains_key("pattern")
+        {
+            out.remove("format");
+            out.insert("pattern".into(), pattern.into());
+        }
         bound_numbers(fields, &mut out);
         let together = ["allOf", "anyOf", "oneOf"].iter();
         let together = together
