@@ -23,7 +23,27 @@ const TEXT_BUDGET: usize = 44_000_000;
 const REVIEWS: &str = "slm-reviews";
 
 /// Lengths tried in turn until the budget holds.
-const CUTS: [usize; 7] = [usize::MAX, 50_000, 10_000, 2_000, 500, 150, 40];
+const CUTS: [usize; 16] = [
+    usize::MAX,
+    50_000,
+    10_000,
+    5_000,
+    2_000,
+    1_000,
+    700,
+    500,
+    400,
+    300,
+    250,
+    200,
+    150,
+    100,
+    70,
+    40,
+];
+
+/// What the remark on a cut text takes.
+const REMARK: usize = 22;
 
 /// One sample as reports carry it.
 #[derive(Debug, Clone, PartialEq)]
@@ -219,28 +239,35 @@ fn confidences(row: &Row, systems: &[System]) -> Vec<Option<f64>> {
         .collect()
 }
 
-/// The longest cut under which all texts stay within the budget.
+/// The longest cut under which all texts stay within the budget. An output that is the target
+/// itself is not written again.
 fn cut_for(rows: &[Row], systems: &[System]) -> usize {
     let lengths = |row: &Row| -> Vec<usize> {
+        let target = row.target_text();
         let outputs = systems.iter().map(|system| {
             let output = system.predictions.get(&row.id).map(|answer| &answer.output);
+            let length = |text: &str| if text == target { 0 } else { text.len() };
             output.map_or(0, |output| {
                 output
                     .as_str()
-                    .map_or_else(|| output.to_string().len(), str::len)
+                    .map_or_else(|| length(&output.to_string()), length)
             })
         });
-        [row.question().len(), row.target_text().len()]
+        [row.question().len(), target.len()]
             .into_iter()
             .chain(outputs)
             .collect()
     };
     let lengths: Vec<usize> = rows.iter().flat_map(lengths).collect();
+    let written = |length: usize, cut: usize| match length > cut {
+        true => cut + REMARK,
+        false => length,
+    };
     CUTS.into_iter()
         .find(|cut| {
             lengths
                 .iter()
-                .map(|length| (*length).min(*cut))
+                .map(|length| written(*length, *cut))
                 .sum::<usize>()
                 <= TEXT_BUDGET
         })
