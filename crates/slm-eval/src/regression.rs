@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 use serde::{Deserialize, Serialize};
 
 use crate::report::SampleRow;
+use crate::report::embed::same_text;
 use crate::results::{Results, SystemResult};
 use crate::statistics::mcnemar::Paired;
 use crate::statistics::two_estimates;
@@ -205,7 +206,7 @@ fn answers(
         // A row whose target changed is not the same row.
         let same = old
             .get(row.id.as_str())
-            .filter(|known| known.target == row.target);
+            .filter(|known| same_text(&known.target, &row.target));
         let Some(known) = same.and_then(|row| row.answers.get(place)) else {
             continue;
         };

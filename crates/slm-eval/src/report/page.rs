@@ -18,7 +18,7 @@ const SCRIPT: &str = include_str!("script.js");
 /// The whole report. It loads nothing, runs only its own script (by hash), and
 /// carries results and samples as JSON that [`extract`](super::extract) reads back.
 pub fn html(results: &Results, task: &Task, rows: &[Row], systems: &[System]) -> String {
-    let (data, samples) = embed::blocks(results, task, rows, systems);
+    let data = embed::elements(results, task, rows, systems);
     let body: Vec<String> = [
         header(results),
         sections::verdict(results),
@@ -52,10 +52,7 @@ pub fn html(results: &Results, task: &Task, rows: &[Row], systems: &[System]) ->
          <meta name=\"color-scheme\" content=\"light dark\">\n\
          <title>{} \u{b7} evaluation</title>\n<style>{STYLE}</style>\n</head>\n<body>\n\
          <a class=\"skip\" href=\"#samples\">Skip to the samples</a>\n<main>\n{}\n</main>\n\
-         <script type=\"application/json\" id=\"slm-results\">{data}</script>\n\
-         <script type=\"application/json\" id=\"slm-samples\">{samples}</script>\n\
-         <script type=\"application/json\" id=\"slm-reviews\">[]</script>\n\
-         <script>{SCRIPT}</script>\n</body>\n</html>\n",
+         {data}<script>{SCRIPT}</script>\n</body>\n</html>\n",
         policy(STYLE, SCRIPT),
         escape::html(&results.task),
         body.join("\n"),

@@ -5,7 +5,7 @@
   if (!list) return;
   var results = JSON.parse(element("slm-results").textContent);
   var data = JSON.parse(element("slm-samples").textContent);
-  var rows = data.rows;
+  var total = data.ids.length;
   var reviews = {};
   JSON.parse(element("slm-reviews").textContent).forEach(function (review) {
     (reviews["_" + review.id] = reviews["_" + review.id] || []).push(review);
@@ -32,45 +32,137 @@
     if (text !== undefined) node.textContent = visible(text);
     return node;
   }
-  function answer(row, system) {
-    var value = row[4][system];
-    var latency = row[5].length ? row[5][system] : null;
-    if (value === 1) return { right: true, cause: "", output: row[2], latency: latency };
-    return { right: value[0] === 1, cause: value[1], output: value[2], latency: latency };
+  // How a system did on a row, from the index alone.
+  function judged(row, system) {
+    var mark = data.marks[system].charCodeAt(row);
+    return { right: mark === 49, cause: mark > 96 ? data.causes[mark - 97] : "" };
   }
-  function confidence(index, system) {
-    var of = data.confidences && data.confidences[index];
-    return of && of[system] !== null && of[system] !== undefined ? of[system] : null;
+  function inWords(found) { return found.right ? "right" : found.cause ? found.cause.replace("_", " ") : "wrong"; }
+
+  // ---- texts: packed in blocks, unpacked when looked at, the last used kept
+  var KEPT = 80000000;
+  var kept = new Map(), keptLength = 0;
+  function blockOf(row) {
+    var low = 0, high = data.starts.length - 1;
+    while (low < high) {
+      var middle = (low + high + 1) >> 1;
+      if (data.starts[middle] <= row) low = middle; else high = middle - 1;
+    }
+    return low;
+  }
+  // The JSON of a block, as a promise.
+  function unpack(block) {
+    var known = kept.get(block);
+    if (known) {
+      kept.delete(block);
+      kept.set(block, known);
+      return known.text;
+    }
+    var letters = atob(data.blocks[block]), bytes = new Uint8Array(letters.length);
+    for (var i = 0; i < letters.length; i++) bytes[i] = letters.charCodeAt(i);
+    var stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
+    var entry = { length: 0, text: new Response(stream).text() };
+    kept.set(block, entry);
+    entry.text.then(function (text) {
+      entry.length = text.length;
+      keptLength += text.length;
+      kept.forEach(function (old, key) {
+        if (keptLength <= KEPT || key === block || !old.length) return;
+        kept.delete(key);
+        keptLength -= old.length;
+      });
+    }, failed);
+    return entry.text;
+  }
+  function failed(error) {
+    element("count").textContent = "The texts cannot be unpacked" + (typeof DecompressionStream === "undefined" ? ": this browser is older than 2023" : ": the file is damaged (" + error + ")");
+  }
+  // The texts of these rows in their order, as a promise.
+  function fetchTexts(places) {
+    var blocks = {};
+    return Promise.all(places.map(function (row) {
+      var block = blockOf(row);
+      blocks[block] = blocks[block] || unpack(block).then(JSON.parse);
+      return blocks[block].then(function (texts) { return asRow(row, texts[row - data.starts[block]]); });
+    }));
+  }
+  function asRow(row, texts) {
+    var at = function (list, system) { return list.length && list[system] !== null ? list[system] : null; };
+    return {
+      id: data.ids[row], question: texts[0], target: texts[1],
+      tags: data.tags[row].map(function (place) { return data.tag_names[place]; }),
+      answers: names.map(function (name, system) {
+        var found = judged(row, system);
+        found.output = texts[2][system] === null ? texts[1] : texts[2][system];
+        found.latency = at(texts[3], system);
+        found.confidence = at(texts[4], system);
+        return found;
+      })
+    };
   }
   var OPINIONS = { agree: "agree", disagree: "judged wrongly", bad_target: "wrong target" };
 
   // ---- filters
-  function matches(row, filter, system, tag, words) {
-    if (tag && row[3].indexOf(tag) < 0) return false;
-    var answers = row[4], right = 0;
-    if (filter === "failures" && answer(row, system).right) return false;
-    if (filter === "right" && !answer(row, system).right) return false;
-    if (filter === "reviewed" && !reviews["_" + row[0]]) return false;
-    if (filter === "unjudged" && !answer(row, system).cause) return false;
+  function matches(row, filter, system, tag) {
+    if (tag >= 0 && data.tags[row].indexOf(tag) < 0) return false;
+    if (filter === "failures") return !judged(row, system).right;
+    if (filter === "right") return judged(row, system).right;
+    if (filter === "reviewed") return Boolean(reviews["_" + data.ids[row]]);
+    if (filter === "unjudged") return Boolean(judged(row, system).cause);
     if (filter === "disagreements" || filter === "all-wrong") {
-      for (var i = 0; i < answers.length; i++) if (answers[i] === 1 || answers[i][0] === 1) right++;
-      if (filter === "all-wrong" ? right > 0 : right === 0 || right === answers.length) return false;
+      var right = 0;
+      for (var i = 0; i < names.length; i++) if (judged(row, i).right) right++;
+      return filter === "all-wrong" ? right === 0 : right > 0 && right < names.length;
     }
-    if (!words) return true;
-    if ((row[0] + "\n" + row[1] + "\n" + row[2]).toLowerCase().indexOf(words) >= 0) return true;
-    for (var k = 0; k < answers.length; k++) {
-      if (answers[k] !== 1 && answers[k][2] && answers[k][2].toLowerCase().indexOf(words) >= 0) return true;
-    }
-    return false;
+    return true;
   }
+  // A later filter ends the search of an earlier one.
+  var searching = 0;
   function apply() {
     var filter = element("filter").value, system = +element("system").value;
-    var tag = element("tag").value, words = element("search").value.trim().toLowerCase();
-    shown = [];
-    for (var i = 0; i < rows.length; i++) if (matches(rows[i], filter, system, tag, words)) shown.push(i);
+    var tag = element("tag").value === "" ? -1 : +element("tag").value;
+    var words = element("search").value.trim().toLowerCase();
+    var found = [];
+    searching++;
+    for (var i = 0; i < total; i++) if (matches(i, filter, system, tag)) found.push(i);
+    if (words) search(found, words, searching); else show(found);
+  }
+  function show(found) {
+    shown = found;
     page = 0;
     cursor = 0;
-    draw();
+    return draw();
+  }
+  function holds(row, words) {
+    return row.some(function (part) {
+      return Array.isArray(part) ? holds(part, words) : typeof part === "string" && part.toLowerCase().indexOf(words) >= 0;
+    });
+  }
+  // Block by block; only a block whose JSON holds the words is read as JSON.
+  async function search(among, words, turn) {
+    var found = [], written = JSON.stringify(words).slice(1, -1), at = 0, told = Date.now();
+    try {
+      for (var block = 0; block < data.blocks.length && at < among.length; block++) {
+        var end = block + 1 < data.starts.length ? data.starts[block + 1] : total, first = at;
+        while (at < among.length && among[at] < end) at++;
+        if (at === first) continue;
+        var text = await unpack(block);
+        if (turn !== searching) return;
+        var texts = text.toLowerCase().indexOf(written) < 0 ? null : JSON.parse(text);
+        for (var i = first; i < at; i++) {
+          var row = among[i];
+          if (data.ids[row].toLowerCase().indexOf(words) >= 0 || (texts && holds(texts[row - data.starts[block]], words))) found.push(row);
+        }
+        if (Date.now() - told > 100) {
+          told = Date.now();
+          element("count").textContent = "searched " + Math.floor(100 * at / among.length) + "%, " + found.length.toLocaleString("en") + " found so far";
+          // Lets the page answer to keys meanwhile.
+          await new Promise(function (done) { setTimeout(done); });
+          if (turn !== searching) return;
+        }
+      }
+      show(found);
+    } catch (error) { failed(error); }
   }
 
   // ---- the list
@@ -87,35 +179,39 @@
   function marks(row) {
     var cell = make("td", "marks");
     names.forEach(function (name, system) {
-      var found = answer(row, system);
+      var found = row.answers[system];
       var mark = make("span", found.right ? "mark-right" : found.cause ? "mark-none" : "mark-wrong", found.right ? "\u2713" : found.cause ? "\u2205" : "\u2717");
-      mark.title = visible(name + ": " + (found.right ? "right" : found.cause ? found.cause.replace("_", " ") : "wrong"));
+      mark.title = visible(name + ": " + inWords(found));
       cell.appendChild(mark);
     });
     return cell;
   }
+  // The rows of the page, as a promise; a later page that is there sooner is kept.
+  var drawing = 0;
   function draw() {
-    var body = document.createElement("tbody");
-    var start = page * PAGE;
-    for (var i = start; i < Math.min(shown.length, start + PAGE); i++) {
-      var row = rows[shown[i]];
-      var line = document.createElement("tr");
-      line.tabIndex = i === start + cursor ? 0 : -1;
-      line.dataset.place = i;
-      line.appendChild(marks(row));
-      line.appendChild(make("td", "question", oneLine(row[1])));
-      line.appendChild(make("td", "target mono", oneLine(row[2])));
-      line.appendChild(make("td", "id", row[0]));
-      body.appendChild(line);
-    }
-    list.replaceChild(body, list.tBodies[0]);
+    var start = page * PAGE, turn = ++drawing;
     var pages = Math.max(1, Math.ceil(shown.length / PAGE));
     element("page").textContent = (page + 1).toLocaleString("en") + " of " + pages.toLocaleString("en");
     element("previous").disabled = page === 0;
     element("next").disabled = page + 1 >= pages;
     element("pager").hidden = pages === 1;
-    element("count").textContent = shown.length.toLocaleString("en") + " of " + rows.length.toLocaleString("en") + " samples" +
-      (data.cut ? "; texts are cut after " + data.cut.toLocaleString("en") + " characters to keep this file small" : "");
+    return fetchTexts(shown.slice(start, start + PAGE)).then(function (rows) {
+      if (turn !== drawing) return;
+      var body = document.createElement("tbody");
+      rows.forEach(function (row, place) {
+        var line = document.createElement("tr");
+        line.tabIndex = place === cursor ? 0 : -1;
+        line.dataset.place = start + place;
+        line.appendChild(marks(row));
+        line.appendChild(make("td", "question", oneLine(row.question)));
+        line.appendChild(make("td", "target mono", oneLine(row.target)));
+        line.appendChild(make("td", "id", row.id));
+        body.appendChild(line);
+      });
+      list.replaceChild(body, list.tBodies[0]);
+      element("count").textContent = shown.length.toLocaleString("en") + " of " + total.toLocaleString("en") + " samples" +
+        (data.cut ? "; texts are cut after " + data.cut.toLocaleString("en") + " characters to keep this file small" : "");
+    }).catch(failed);
   }
   function turn(by) {
     var pages = Math.ceil(shown.length / PAGE);
@@ -195,10 +291,13 @@
   function open(place) {
     if (place < 0 || place >= shown.length) return;
     opened = place;
-    var row = rows[shown[place]], body = element("detail-body");
+    fetchTexts([shown[place]]).then(function (rows) { if (opened === place) detail(place, rows[0]); }).catch(failed);
+  }
+  function detail(place, row) {
+    var body = element("detail-body");
     body.textContent = "";
     var bar = make("div", "bar");
-    bar.appendChild(make("h3", "", row[0]));
+    bar.appendChild(make("h3", "", row.id));
     var previous = button("Previous", function () { open(opened - 1); }), next = button("Next", function () { open(opened + 1); });
     previous.disabled = place === 0;
     next.disabled = place + 1 >= shown.length;
@@ -206,26 +305,24 @@
     bar.appendChild(next);
     bar.appendChild(button("Close", function () { element("detail").close(); }));
     body.appendChild(bar);
-    if (row[3].length) body.appendChild(make("p", "aside", row[3].join(", ")));
-    body.appendChild(block("Prompt", null, make("pre", "", row[1])));
-    body.appendChild(block("Target", null, make("pre", "", pretty(row[2]))));
+    if (row.tags.length) body.appendChild(make("p", "aside", row.tags.join(", ")));
+    body.appendChild(block("Prompt", null, make("pre", "", row.question)));
+    body.appendChild(block("Target", null, make("pre", "", pretty(row.target))));
     var answers = make("div", "pair");
     names.forEach(function (name, system) {
-      var found = answer(row, system);
-      var words = found.right ? "right" : found.cause ? found.cause.replace("_", " ") : "wrong";
-      if (found.latency !== null && found.latency !== undefined) words += ", " + (found.latency >= 1000 ? (found.latency / 1000).toFixed(2) + " s" : found.latency.toPrecision(3) + " ms");
-      var sure = confidence(shown[place], system);
-      if (sure !== null) words += ", sure by " + sure.toFixed(3);
+      var found = row.answers[system], words = inWords(found);
+      if (found.latency !== null) words += ", " + (found.latency >= 1000 ? (found.latency / 1000).toFixed(2) + " s" : found.latency.toPrecision(3) + " ms");
+      if (found.confidence !== null) words += ", sure by " + found.confidence.toFixed(3);
       var remark = make("small", found.right ? "mark-right" : "mark-wrong", words);
-      answers.appendChild(block(name, remark, found.right ? make("pre", "", pretty(found.output)) : marked(row[2], found.output)));
+      answers.appendChild(block(name, remark, found.right ? make("pre", "", pretty(found.output)) : marked(row.target, found.output)));
     });
     body.appendChild(answers);
-    (reviews["_" + row[0]] || []).forEach(function (review) {
+    (reviews["_" + row.id] || []).forEach(function (review) {
       body.appendChild(make("p", "review", review.reviewer + ": " + (OPINIONS[review.opinion] || "comment") + (review.comment ? " \u2013 " + review.comment : "")));
     });
     if (!element("detail").open) element("detail").showModal();
     body.parentNode.scrollTop = 0;
-    history.replaceState(null, "", "#sample=" + encodeURIComponent(row[0]));
+    history.replaceState(null, "", "#sample=" + encodeURIComponent(row.id));
   }
 
   // ---- events
@@ -257,20 +354,20 @@
     else if (list.contains(event.target) && (event.key === "ArrowDown" || event.key === "ArrowUp")) { event.preventDefault(); move(event.key === "ArrowDown" ? 1 : -1); }
   });
 
-  var tags = {};
-  rows.forEach(function (row) { row[3].forEach(function (tag) { tags["_" + tag] = tag; }); });
-  Object.keys(tags).sort().slice(0, 500).forEach(function (key) {
-    var option = make("option", "", tags[key]);
-    option.value = tags[key];
+  var order = data.tag_names.map(function (name, place) { return place; }).sort(function (a, b) { return data.tag_names[a] < data.tag_names[b] ? -1 : 1; });
+  order.slice(0, 500).forEach(function (place) {
+    var option = make("option", "", data.tag_names[place]);
+    option.value = place;
     element("tag").appendChild(option);
   });
-  if (!Object.keys(tags).length) element("tag").parentNode.hidden = true;
+  element("tag").parentNode.hidden = !order.length;
   element("detail").addEventListener("close", function () { history.replaceState(null, "", "#samples"); move(0); });
   head();
   apply();
   // A link to one sample opens it.
   var linked = location.hash.indexOf("#sample=") === 0 && location.hash.slice(8);
   if (linked) {
-    for (var i = 0; i < rows.length; i++) if (encodeURIComponent(rows[i][0]) === linked) { open(i); break; }
+    var at = data.ids.findIndex(function (id) { return encodeURIComponent(id) === linked; });
+    if (at >= 0) open(at);
   }
 })();
