@@ -60,8 +60,11 @@
     }
     var letters = atob(data.blocks[block]), bytes = new Uint8Array(letters.length);
     for (var i = 0; i < letters.length; i++) bytes[i] = letters.charCodeAt(i);
-    var stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
-    var entry = { length: 0, text: new Response(stream).text() };
+    // Written straight into the stream: through a Blob it takes twice as long.
+    var stream = new DecompressionStream("deflate"), writer = stream.writable.getWriter();
+    writer.write(bytes).catch(function () { /* told by the reading side */ });
+    writer.close().catch(function () { /* told by the reading side */ });
+    var entry = { length: 0, text: new Response(stream.readable).text() };
     kept.set(block, entry);
     entry.text.then(function (text) {
       entry.length = text.length;
