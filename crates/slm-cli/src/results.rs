@@ -2,11 +2,13 @@
 //!
 //! Does not know how results come about.
 
+use std::env;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use slm_eval::report::{Embedded, extract};
-use slm_eval::{Results, report};
+use slm_eval::{Options, Results, Row, System, Task, report};
 
 use crate::commands::Context;
 use crate::failure::Failure;
@@ -14,6 +16,30 @@ use crate::stages::evaluate::{REPORT_FILE, RESULTS_FILE};
 
 /// The width of tables where the terminal does not say.
 const WIDTH: usize = 100;
+
+/// The results of systems, with the command of this process.
+pub fn scored(task: &Task, rows: &[Row], systems: &[System]) -> Results {
+    Results {
+        command: Some(command_line(env::args_os())),
+        ..slm_eval::score(task, rows, systems, &Options::default())
+    }
+}
+
+/// A command as a POSIX shell reads it, whatever path the program was called by.
+fn command_line(args: impl Iterator<Item = OsString>) -> String {
+    let plain = |c: char| c.is_alphanumeric() || "-_./=:,@%+".contains(c);
+    let quoted = args.skip(1).map(|arg| {
+        let arg = arg.to_string_lossy();
+        match !arg.is_empty() && arg.chars().all(plain) {
+            true => arg.into_owned(),
+            false => format!("'{}'", arg.replace('\'', r"'\''")),
+        }
+    });
+    std::iter::once("slm".to_owned())
+        .chain(quoted)
+        .collect::<Vec<_>>()
+        .join(" ")
+}
 
 /// Writes the table, or the results as JSON, to stdout.
 ///
@@ -50,7 +76,7 @@ pub fn gates_of(results: &Results) -> Result<()> {
 }
 
 fn width() -> usize {
-    let columns = std::env::var("COLUMNS").ok();
+    let columns = env::var("COLUMNS").ok();
     columns
         .and_then(|columns| columns.parse().ok())
         .filter(|columns| (40..=400).contains(columns))
@@ -111,4 +137,27 @@ fn read_page(path: &Path) -> Result<Embedded> {
     let found =
         extract(&page).map_err(|error| Failure::new(format!("{}: {error}", path.display())))?;
     Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_reads_the_same_in_a_shell() {
+        let args = [
+            "/usr/bin/slm",
+            "eval",
+            "score",
+            "--out",
+            "a b",
+            "it's",
+            "x=1",
+            "",
+        ];
+        assert_eq!(
+            command_line(args.into_iter().map(OsString::from)),
+            r"slm eval score --out 'a b' 'it'\''s' x=1 ''"
+        );
+    }
 }

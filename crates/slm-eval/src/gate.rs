@@ -5,7 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::metrics::Metric;
-use crate::results::Results;
+use crate::results::{Results, Role, SystemResult};
 use crate::suggest;
 
 /// A threshold on a metric's value, on its lower bound, or on the difference to
@@ -14,7 +14,8 @@ use crate::suggest;
 pub struct Gate {
     /// The metric.
     pub metric: String,
-    /// The system; without it, every system but the one compared `to`.
+    /// The system; without it, every system that is proposed: all but the base, the baselines,
+    /// the frontier model and the one compared `to`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub system: Option<String>,
     /// Smallest value.
@@ -133,12 +134,18 @@ impl Gate {
     fn systems(&self, results: &Results) -> Vec<String> {
         match &self.system {
             Some(name) => vec![name.clone()],
-            None => results
-                .systems
-                .iter()
-                .map(|system| system.name.clone())
-                .filter(|name| Some(name) != self.to.as_ref())
-                .collect(),
+            None => {
+                let beside = [Role::Base, Role::Baseline, Role::Frontier].map(Some);
+                let others = results.systems.iter();
+                let others: Vec<&SystemResult> = others
+                    .filter(|system| Some(&system.name) != self.to.as_ref())
+                    .collect();
+                let proposed = |system: &SystemResult| !beside.contains(&system.info.role);
+                // Where nothing is proposed the gate is about what there is.
+                let all = !others.iter().any(|system| proposed(system));
+                let judged = others.iter().filter(|system| all || proposed(system));
+                judged.map(|system| system.name.clone()).collect()
+            }
         }
     }
 
@@ -212,7 +219,7 @@ pub fn evaluate(gates: &[Gate], results: &Results) -> Vec<GateResult> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::results::{Comparison, MetricValue, SystemResult};
+    use crate::results::{Comparison, MetricValue};
 
     fn results() -> Results {
         let system = |name: &str, value: f64| SystemResult {
@@ -297,6 +304,29 @@ mod tests {
             }),
             [true, false]
         );
+    }
+
+    #[test]
+    fn without_a_name_what_is_proposed_is_judged() {
+        let gate = Gate {
+            metric: "field_f1".into(),
+            value: Some(0.1),
+            ..Gate::default()
+        };
+        let judged = |roles: [Option<Role>; 2]| -> Vec<String> {
+            let mut results = results();
+            for (system, role) in results.systems.iter_mut().zip(roles) {
+                system.info.role = role;
+            }
+            let gates = evaluate(std::slice::from_ref(&gate), &results);
+            let names = gates.iter().map(|gate| gate.gate.split(':').next());
+            names.map(|name| name.unwrap().to_string()).collect()
+        };
+        assert_eq!(judged([None, None]), ["new", "old"]);
+        assert_eq!(judged([None, Some(Role::Frontier)]), ["new"]);
+        assert_eq!(judged([Some(Role::Base), Some(Role::Quantized)]), ["old"]);
+        let none = [Some(Role::Base), Some(Role::Baseline)];
+        assert_eq!(judged(none), ["new", "old"]);
     }
 
     #[test]

@@ -49,7 +49,10 @@ pub struct Results {
     /// How intervals were made.
     #[serde(default)]
     pub method: Method,
-    /// What shaped the evaluation as a whole: hashes of rows and task, versions, command.
+    /// The command that made them, to run it again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub command: Option<String>,
+    /// What shaped the evaluation as a whole: hashes of rows and task, versions.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub setup: BTreeMap<String, String>,
     /// How much worse than the frontier model the candidate may be and still replace it.

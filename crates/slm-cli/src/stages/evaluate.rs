@@ -18,7 +18,7 @@ use slm_eval::metrics::Metric;
 use slm_eval::predictions::Predictions;
 use slm_eval::results::{Results, Role, SystemInfo};
 use slm_eval::task::MOST_REPEATS;
-use slm_eval::{Beside, Options, OutputType, Row, System as Scored, Task, report};
+use slm_eval::{Beside, OutputType, Row, System as Scored, Task, report};
 use slm_taxonomy::nearest;
 
 use crate::commands::{Context, answers_on};
@@ -136,7 +136,7 @@ fn work(context: &Context, exam: &Exam, folder: &Path) -> Result<()> {
             .ask(context, &task, &rows, log, &mut known)?;
     }
     let systems = systems(&task, &rows, &folder.join(LOG_FILE), &known)?;
-    let mut results = slm_eval::score(&task, &rows, &systems, &Options::default());
+    let mut results = crate::results::scored(&task, &rows, &systems);
     let beside = Beside {
         training: match exam.train.as_slice() {
             [] => None,

@@ -56,12 +56,12 @@ pub(crate) fn plot(x: &str, y: &str, curves: &[Curve], dots: bool) -> String {
         let _ = write!(
             svg,
             "<line class=\"grid\" x1=\"{LEFT}\" x2=\"{:.1}\" y1=\"{up:.1}\" y2=\"{up:.1}\"/>\
-             <text class=\"tick\" x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{:.2}</text>\
+             <text class=\"tick\" x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{}</text>\
              <text class=\"tick\" x=\"{across:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{share:.2}</text>",
             SIZE - RIGHT,
             LEFT - 6.0,
             up + 3.5,
-            from + (to - from) * share,
+            tick(from + (to - from) * share),
             SIZE * 0.8 - BOTTOM + 14.0,
         );
     }
@@ -97,6 +97,16 @@ pub(crate) fn plot(x: &str, y: &str, curves: &[Curve], dots: bool) -> String {
         escape::html(y)
     );
     svg
+}
+
+/// A tick's value with two digits, or with three where two would not tell it.
+fn tick(value: f64) -> String {
+    let places = if (value * 100.0).fract().abs() > 1e-6 && (value * 100.0).fract() < 1.0 - 1e-6 {
+        3
+    } else {
+        2
+    };
+    format!("{value:.places$}")
 }
 
 /// What the plot shows, for those who cannot see it.

@@ -190,12 +190,15 @@ fn frontier(results: &Results, subject: &SystemResult, metric: &str) -> String {
         .iter()
         .find(|system| system.info.role == Some(Role::Frontier));
     let Some(frontier) = frontier else {
-        return "Whether it may replace a frontier model is not shown: no frontier baseline configured."
-            .into();
+        return format!(
+            "Whether `{}` may replace a frontier model is not shown: no frontier baseline configured.",
+            subject.name
+        );
     };
     if let Some(count) = frontier.info.not_asked.filter(|count| *count > 0) {
         return format!(
-            "Whether it may replace the frontier model is not shown: `{}` was not asked {} of {} samples, which count as wrong.",
+            "Whether `{}` may replace the frontier model is not shown: `{}` was not asked {} of {} samples, which count as wrong.",
+            subject.name,
             frontier.name,
             thousands(count),
             thousands(results.samples)
@@ -210,14 +213,14 @@ fn frontier(results: &Results, subject: &SystemResult, metric: &str) -> String {
     );
     match c.verdict.as_str() {
         "better" => format!(
-            "It may replace the frontier model `{}`: it is better than the frontier model {range}.",
-            frontier.name
+            "`{}` may replace the frontier model `{}`: it is better {range}.",
+            subject.name, frontier.name
         ),
         // Non-inferiority: the interval ends above what may be lost.
         verdict => match results.margin {
             Some(margin) if c.low > -margin => format!(
-                "It may replace the frontier model `{}`: it is worse by less than the {margin} that the task allows {range}.",
-                frontier.name
+                "`{}` may replace the frontier model `{}`: it is worse by less than the {margin} that the task allows {range}.",
+                subject.name, frontier.name
             ),
             margin => {
                 let but = match margin {
@@ -228,12 +231,13 @@ fn frontier(results: &Results, subject: &SystemResult, metric: &str) -> String {
                 };
                 match verdict {
                     "worse" => format!(
-                        "It may not replace the frontier model `{}`: it is worse than the frontier model {range}.",
-                        frontier.name
+                        "`{}` may not replace the frontier model `{}`: it is worse {range}.",
+                        subject.name, frontier.name
                     ),
                     _ => format!(
-                        "Whether it may replace the frontier model is not shown. No difference to the frontier model `{}` is shown {range}; \
+                        "Whether `{}` may replace the frontier model is not shown. No difference to the frontier model `{}` is shown {range}; \
                          that is not proof of equality, and {but}.{}",
+                        subject.name,
                         frontier.name,
                         hardly(c.smallest_shown)
                     ),
@@ -356,14 +360,14 @@ mod tests {
             };
             frontier(&results, &results.systems[0], "m")
         };
-        assert!(found(Some(0.02)).starts_with("It may replace the frontier model `big`"));
+        assert!(found(Some(0.02)).starts_with("`tuned` may replace the frontier model `big`"));
         assert!(
             found(Some(0.01)).contains("the allowed 0.01 is not shown"),
             "{}",
             found(Some(0.01))
         );
         let none = found(None);
-        assert!(none.starts_with("Whether it may replace"), "{none}");
+        assert!(none.starts_with("Whether `tuned` may replace"), "{none}");
         assert!(
             none.ends_with("a difference below 0.020 would hardly show."),
             "{none}"
@@ -412,7 +416,7 @@ mod tests {
     fn a_frontier_model_that_was_not_asked_all_gives_no_verdict() {
         let text = of_two(None, 4);
         assert!(
-            text.starts_with("Whether it may replace the frontier model is not shown: `big` was not asked 4 of 10 samples"),
+            text.starts_with("Whether `small` may replace the frontier model is not shown: `big` was not asked 4 of 10 samples"),
             "{text}"
         );
     }

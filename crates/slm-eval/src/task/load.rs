@@ -345,10 +345,15 @@ fn unknown_keys(path: &Path, text: &str, yaml: &serde_yaml::Value) -> Vec<Proble
                 .as_str()
                 .map_or_else(|| format!("{key:?}"), String::from);
             if !keys.contains(&name.as_str()) {
+                let message = format!("unknown key `{place}{name}`");
+                let before = problems
+                    .iter()
+                    .filter(|known: &&Problem| known.message == message);
+                let line = lines_of_key(text, &name).nth(before.count()).unwrap_or(0);
                 problems.push(Problem::new(
                     path,
-                    line_of_key(text, &name),
-                    format!("unknown key `{place}{name}`"),
+                    line,
+                    message,
                     suggest::hint(&name, keys),
                 ));
             }
@@ -392,7 +397,12 @@ fn yaml_error(path: &Path, error: &serde_yaml::Error) -> EvalError {
 
 /// The first line on which `key:` stands, or 0.
 fn line_of_key(text: &str, key: &str) -> usize {
-    let written = |line: &str| {
+    lines_of_key(text, key).next().unwrap_or(0)
+}
+
+/// The lines on which a key is written, counted from 1.
+fn lines_of_key<'a>(text: &'a str, key: &'a str) -> impl Iterator<Item = usize> + 'a {
+    let written = move |line: &str| {
         let mut rest = line.trim_start().trim_start_matches("- ").trim_start();
         // Inside a flow mapping the key may follow a brace or a comma.
         loop {
@@ -409,8 +419,9 @@ fn line_of_key(text: &str, key: &str) -> usize {
         }
     };
     text.lines()
-        .position(|line| !line.trim_start().starts_with('#') && written(line))
-        .map_or(0, |index| index + 1)
+        .enumerate()
+        .filter(move |(_, line)| !line.trim_start().starts_with('#') && written(line))
+        .map(|(index, _)| index + 1)
 }
 
 #[cfg(test)]
@@ -486,6 +497,22 @@ mod tests {
         );
         assert!(
             error.contains("evals/t.yaml:7: `label_field` is not a JSON pointer"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn the_same_fault_twice_is_told_where_it_stands() {
+        let error = parse(
+            "name: n\ndata: d\noutput: {type: text}\ngates:\n  - {metric: exact_raw, min: 1}\n  - metric: exact_raw\n    min: 2\n",
+        );
+        let error = error.unwrap_err();
+        assert!(
+            error.contains("t.yaml:5: unknown key `gates[].min`"),
+            "{error}"
+        );
+        assert!(
+            error.contains("t.yaml:7: unknown key `gates[].min`"),
             "{error}"
         );
     }

@@ -8,7 +8,7 @@ use anyhow::Result;
 use clap::Args;
 use slm_eval::log::EvalLog;
 use slm_eval::task::MOST_REPEATS;
-use slm_eval::{Beside, Options, Task};
+use slm_eval::{Beside, Task};
 
 use super::baselines::baselines;
 use super::beside::{BesideFiles, complete};
@@ -19,7 +19,7 @@ use crate::commands::Context;
 use crate::failure::Failure;
 use crate::local::LocalModel;
 use crate::recipe::Baseline;
-use crate::results::{gates_of, show_results};
+use crate::results::{gates_of, scored, show_results};
 use crate::stages::evaluate::{
     Asked, Known, LOG_FILE, Rival, SYSTEMS_FILE, local_settings, model_info, settings_of, systems,
     turn_name, write_report,
@@ -100,7 +100,7 @@ impl RunTask {
             &task,
             &rows,
         )?);
-        let mut results = slm_eval::score(&task, &rows, &systems, &Options::default());
+        let mut results = scored(&task, &rows, &systems);
         complete(context, &beside, &mut results, &task, &rows, &systems);
         write_report(&self.out, &task, &rows, &systems, &results)?;
         self.beside

@@ -8,14 +8,14 @@ use anyhow::Result;
 use clap::Args;
 use slm_eval::predictions::Predictions;
 use slm_eval::results::{Role, SystemInfo};
-use slm_eval::{Options, System, Task};
+use slm_eval::{System, Task};
 
 use super::baselines::baselines;
 use super::beside::{BesideFiles, complete};
 use super::{Named, check_names, note_report};
 use crate::commands::Context;
 use crate::failure::Failure;
-use crate::results::show_results;
+use crate::results::{scored, show_results};
 use crate::stages::evaluate::{Known, SYSTEMS_FILE, systems, write_report};
 use crate::workspace::{create_folder, hash_path};
 
@@ -90,7 +90,7 @@ impl Score {
             systems.extend(self::systems(&every, &rows, log, &known)?);
             self.name_roles(&mut systems)?;
         }
-        let mut results = slm_eval::score(&task, &rows, &systems, &Options::default());
+        let mut results = scored(&task, &rows, &systems);
         complete(context, &beside, &mut results, &task, &rows, &systems);
         create_folder(&self.out)?;
         write_report(&self.out, &task, &rows, &systems, &results)?;

@@ -59,7 +59,7 @@ fn scores(
         format!(
             "<tr><th scope=\"row\"><code>{}</code></th><td class=\"none\">{}</td>{cells}</tr>",
             escape::html(name),
-            support(name)
+            format::thousands(support(name) as usize)
         )
     };
     let mut rows: String = known.iter().map(|name| row(name)).collect();
@@ -110,16 +110,40 @@ pub(crate) fn slices(results: &Results) -> String {
         .iter()
         .flat_map(|system| system.slices.keys())
         .collect();
+    let mut tags: Vec<&String> = tags.into_iter().collect();
+    tags.sort_by_key(|tag| tag_order(tag));
     let tables: String = shown_by_tag(results)
         .iter()
-        .map(|metric| slice_table(results, &tags, metric))
+        .enumerate()
+        .map(|(index, metric)| {
+            format!(
+                "<details{}><summary>{}</summary>{}</details>",
+                if index == 0 { " open" } else { "" },
+                metric_name(metric),
+                slice_table(results, &tags, metric)
+            )
+        })
         .collect();
     if tables.is_empty() {
         return tables;
     }
-    let remark = "<p class=\"aside\">Label F1 is taken over the labels of each tag\u{2019}s own samples, \
-                  for each label field by itself where there are several.</p>";
+    let remark = "<p class=\"aside\">Label F1 is taken over the labels that each tag\u{2019}s own samples may have, \
+                  for each label field by itself where there are several; a declared label that is in none of them counts as 0.</p>";
     section("slices", "By tag", &format!("{tables}{remark}"))
+}
+
+/// Tags of the rows first, then what rows were parted by, with lengths in their order.
+fn tag_order(tag: &str) -> (bool, &str, u8, usize) {
+    let parted = ["length", "language", "output"];
+    let Some((by, rest)) = tag.split_once(": ").filter(|(by, _)| parted.contains(by)) else {
+        return (false, tag, 0, 0);
+    };
+    match (by, rest.split(' ').next()) {
+        ("length", Some("below")) => (true, by, 0, 0),
+        ("length", Some("from")) => (true, by, 2, 0),
+        ("length", Some(number)) => (true, by, 1, number.parse().unwrap_or(0)),
+        _ => (true, tag, 0, 0),
+    }
 }
 
 /// The names of what is shown: the first metric, then the others and their fields.
@@ -147,7 +171,7 @@ fn shown_by_tag(results: &Results) -> Vec<String> {
     shown
 }
 
-fn slice_table(results: &Results, tags: &BTreeSet<&String>, metric: &str) -> String {
+fn slice_table(results: &Results, tags: &[&String], metric: &str) -> String {
     let has_metric = |part: &BTreeMap<String, f64>| part.contains_key(metric);
     let published: Vec<&Published> = results
         .published
@@ -176,11 +200,7 @@ fn slice_table(results: &Results, tags: &BTreeSet<&String>, metric: &str) -> Str
         .map(|tag| slice_row(results, &published, tag, metric))
         .collect();
     let head = format!("<th scope=\"col\">Tag</th><th scope=\"col\">samples</th>{head}");
-    format!(
-        "<h3>{}</h3>{}",
-        metric_name(metric),
-        table("plain", &head, &rows)
-    )
+    table("plain", &head, &rows)
 }
 
 fn slice_row(results: &Results, published: &[&Published], tag: &str, metric: &str) -> String {

@@ -31,9 +31,10 @@ pub(crate) fn method(results: &Results) -> String {
         "method",
         "How this was measured, and how to run it again",
         &format!(
-            "{}<p>Intervals: {} {} resamples {}, seed {}. A score whose resamples are all 0 or all 1 carries Wilson's interval for none or all \
+            "{}{}<p>Intervals: {} {} resamples {}, seed {}. A score whose resamples are all 0 or all 1 carries Wilson's interval for none or all \
              of its samples. Label F1 is taken over the declared labels with an explicit invalid class; field F1 over \
              pairs of JSON pointer and value. The same resamples serve every system, so differences are paired.</p>",
+            command(results),
             setup(results),
             match results.method.groups {
                 None =>
@@ -52,6 +53,14 @@ pub(crate) fn method(results: &Results) -> String {
             results.method.seed
         ),
     )
+}
+
+/// What to type to run it again.
+fn command(results: &Results) -> String {
+    let command = results.command.as_deref();
+    command.map_or_else(String::new, |command| {
+        format!("<pre class=\"command\">{}</pre>", escape::html(command))
+    })
 }
 
 /// What shaped the evaluation and each system's answers.
