@@ -87,28 +87,24 @@ impl TableReader {
         self.row
     }
 
-    /// Skips the next `rows` rows; row groups among them are not read.
-    pub fn skip_rows(&mut self, mut rows: usize) {
-        let held = (self.height - self.at).min(rows);
-        self.at += held;
-        self.row += held;
-        rows -= held;
-        while let Some(group) = self.metadata.row_groups.get(self.group) {
-            if rows == 0 {
+    /// Goes to a row, counted from 0, forwards or back; row groups before it are not read, and
+    /// the one that is held is not read again. Behind the last row there are no more.
+    pub fn go_to(&mut self, row: usize) {
+        let mut begin = 0;
+        let holding = self.height > 0;
+        for (group, of_group) in self.metadata.row_groups.iter().enumerate() {
+            let height = of_group.num_rows();
+            if row < begin + height {
+                if !(holding && group + 1 == self.group) {
+                    // The first rows of the group are passed over when it is read.
+                    (self.group, self.height) = (group, 0);
+                }
+                (self.at, self.row) = (row - begin, row);
                 return;
             }
-            let height = group.num_rows();
-            if rows < height {
-                // The first rows of the next group are passed over when it is read.
-                self.height = 0;
-                self.at = rows;
-                self.row += rows;
-                return;
-            }
-            rows -= height;
-            self.row += height;
-            self.group += 1;
+            begin += height;
         }
+        self.end();
     }
 
     /// Reads the next row group; false at the end.

@@ -31,16 +31,9 @@ pub enum TuiError {
         /// What is wrong, with a hint.
         source: slm_eval::EvalError,
     },
-    /// A kind of file that is shown in another way.
-    #[error("{}: {message}\nhint: {hint}", path.display())]
-    Refused {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong.
-        message: &'static str,
-        /// What to do.
-        hint: &'static str,
-    },
+    /// A Parquet file cannot be read.
+    #[error("{0}")]
+    Table(slm_table::TableError),
     /// Standard output is no terminal.
     #[error(
         "standard output is not a terminal\nhint: run it in a terminal, or use `slm eval report` for text"

@@ -61,11 +61,10 @@ impl Source {
             };
         }
         match path.extension().and_then(|extension| extension.to_str()) {
-            Some("parquet") => Err(TuiError::Refused {
-                path: path.to_path_buf(),
-                message: "the terminal shows datasets in JSONL, not in Parquet",
-                hint: "`slm data mix ROWS.parquet --to ROWS.jsonl` writes its rows as JSONL",
-            }),
+            Some("parquet") => match Browser::is_dataset(path).map_err(unreadable(path))? {
+                true => dataset(path, vec![path.to_path_buf()]),
+                false => Err(unknown(path, "none of its first rows is one of a dataset")),
+            },
             Some("jsonl") => {
                 let name = path.file_name().is_some_and(|name| name == EVENTS);
                 let is_dataset = !name && Browser::is_dataset(path).map_err(unreadable(path))?;
@@ -90,9 +89,12 @@ fn read(path: &Path) -> Result<String, TuiError> {
 }
 
 fn unreadable(path: &Path) -> impl FnOnce(std::io::Error) -> TuiError {
-    move |source| TuiError::Read {
-        path: path.to_path_buf(),
-        source,
+    move |source| match source.downcast() {
+        Ok(table) => TuiError::Table(table),
+        Err(source) => TuiError::Read {
+            path: path.to_path_buf(),
+            source,
+        },
     }
 }
 
@@ -199,7 +201,8 @@ mod tests {
         let error = Source::load(&[run, train]).unwrap_err().to_string();
         assert!(error.contains("only runs are shown together"), "{error}");
         let error = Source::load(&["x.parquet".into()]).unwrap_err().to_string();
-        assert!(error.contains("slm data mix"), "{error}");
+        assert!(error.starts_with("x.parquet: "), "{error}");
+        assert_eq!(error.matches("x.parquet").count(), 1, "{error}");
         std::fs::remove_dir_all(folder).unwrap();
     }
 

@@ -7,6 +7,7 @@ pub mod judging;
 pub mod lines;
 pub mod provenance;
 pub mod row;
+pub mod rows;
 pub mod scan;
 pub mod verdicts;
 
@@ -17,17 +18,25 @@ use std::rc::Rc;
 
 use slm_data::review::Verdict;
 use slm_data::{Format, Role, Sample};
+use slm_table::is_parquet;
 
 use crate::keys::Action;
 use judging::Typing;
-use lines::Lines;
 use provenance::Ledger;
 use row::{Reading, Row};
+use rows::Rows;
 use scan::{RowFilter, Scan};
 use verdicts::Verdicts;
 
 /// Files of a dataset's folder, in the order of the Tab key.
-const FILES: [&str; 3] = ["train.jsonl", "validation.jsonl", "test.jsonl"];
+const FILES: [&str; 6] = [
+    "train.jsonl",
+    "train.parquet",
+    "validation.jsonl",
+    "validation.parquet",
+    "test.jsonl",
+    "test.parquet",
+];
 /// Bytes in which lines are found at a time.
 const FIND: usize = 8 << 20;
 /// Bytes that are searched at a time; rows that may match are parsed.
@@ -43,7 +52,7 @@ pub struct Browser {
     files: Vec<PathBuf>,
     at: usize,
     /// The open file's rows.
-    pub lines: Lines,
+    pub rows: Rows,
     reading: Reading,
     /// The verdicts on its rows.
     pub verdicts: Verdicts,
@@ -82,7 +91,7 @@ impl Browser {
     pub fn open(files: Vec<PathBuf>, at: usize) -> std::io::Result<Self> {
         let first = files.get(at).cloned().unwrap_or_default();
         let mut browser = Self {
-            lines: Lines::open(&first)?,
+            rows: Rows::open(&first)?,
             reading: Reading::of(&first),
             verdicts: Verdicts::open(Verdicts::place(&first)),
             ledger: Ledger::beside(&first),
@@ -122,6 +131,12 @@ impl Browser {
     /// # Errors
     /// The file cannot be read.
     pub fn is_dataset(path: &Path) -> std::io::Result<bool> {
+        if is_parquet(path) {
+            let mut rows = Rows::open(path)?;
+            let row = |row| serde_json::from_slice(&rows.row(row).ok()?).ok();
+            let mut first = (0..TELLING).map_while(row);
+            return Ok(first.any(|row| Format::detect(&row).is_ok()) || rows.is_empty());
+        }
         let mut reader = std::io::BufReader::new(std::fs::File::open(path)?);
         let (mut line, mut rows) = (Vec::new(), 0);
         while rows < TELLING {
@@ -146,9 +161,9 @@ impl Browser {
     /// Finds the first rows, and reads the first so that it tells the format.
     fn begin(&mut self) {
         self.find(FIND / 8);
-        let first = (0..self.lines.len().min(TELLING))
+        let first = (0..self.rows.len().min(TELLING))
             .find(|row| matches!(self.row(*row).as_deref(), Some(Row::Good(..))));
-        if first.is_none() && !self.lines.is_empty() {
+        if first.is_none() && !self.rows.is_empty() {
             self.said = format!("none of the first {TELLING} lines is a row");
         }
     }
@@ -167,7 +182,7 @@ impl Browser {
     pub fn listed(&self) -> usize {
         match &self.scan {
             Some(scan) => scan.found.len(),
-            None => self.lines.len(),
+            None => self.rows.len(),
         }
     }
 
@@ -175,7 +190,7 @@ impl Browser {
     pub fn row_at(&self, position: usize) -> Option<usize> {
         match &self.scan {
             Some(scan) => scan.found.get(position).copied(),
-            None => (position < self.lines.len()).then_some(position),
+            None => (position < self.rows.len()).then_some(position),
         }
     }
 
@@ -184,9 +199,9 @@ impl Browser {
         if let Some(known) = self.remembered.get(&row) {
             return Some(known.clone());
         }
-        let place = self.lines.place(row)?;
-        let read = match self.lines.row(row) {
-            Ok(bytes) => self.reading.read(&bytes, place.line),
+        let line = self.rows.line(row)?;
+        let read = match self.rows.row(row) {
+            Ok(bytes) => self.reading.read(&bytes, line),
             Err(reason) => Row::Bad {
                 reason,
                 text: String::new(),
@@ -211,8 +226,8 @@ impl Browser {
         let finding = self.find(FIND);
         let searching = match &mut self.scan {
             Some(scan) => {
-                let (lines, reading) = (&mut self.lines, &mut self.reading);
-                match scan.go_on(lines, reading, &self.verdicts, SEARCH) {
+                let (rows, reading) = (&mut self.rows, &mut self.reading);
+                match scan.go_on(rows, reading, &self.verdicts, SEARCH) {
                     Ok(more) => more,
                     Err(error) => {
                         self.said = format!("the search ended: reading failed: {error}");
@@ -226,7 +241,7 @@ impl Browser {
     }
 
     fn find(&mut self, bytes: usize) -> bool {
-        self.lines.find(bytes).unwrap_or_else(|error| {
+        self.rows.find(bytes).unwrap_or_else(|error| {
             self.said = format!("the rows behind are not shown: reading failed: {error}");
             false
         })

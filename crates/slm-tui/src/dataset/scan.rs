@@ -7,8 +7,8 @@ use std::io;
 use memchr::{memchr2_iter, memmem};
 use slm_data::review::Verdict;
 
-use super::lines::Lines;
 use super::row::{Reading, Row, texts};
+use super::rows::Rows;
 use super::verdicts::Verdicts;
 
 /// Which rows are listed.
@@ -128,12 +128,12 @@ impl Scan {
     /// The file cannot be read.
     pub fn go_on(
         &mut self,
-        lines: &mut Lines,
+        rows: &mut Rows,
         reading: &mut Reading,
         verdicts: &Verdicts,
         bytes: u64,
     ) -> io::Result<bool> {
-        let (block, places) = lines.block(self.next, bytes)?;
+        let (block, places) = rows.block(self.next, bytes)?;
         for (offset, place) in places.iter().enumerate() {
             let (from, to) = (place.start as usize, (place.start + place.length) as usize);
             let line = &block[from.min(block.len())..to.min(block.len())];
@@ -143,13 +143,13 @@ impl Scan {
         }
         // Behind the last row, or before one that is too large to be looked into.
         let step = if places.is_empty() { 1 } else { places.len() };
-        self.next = (self.next + step).min(lines.len());
-        Ok(self.next < lines.len())
+        self.next = (self.next + step).min(rows.len());
+        Ok(self.next < rows.len())
     }
 
     /// The share of the known rows looked through, from 0 to 1.
-    pub fn share(&self, lines: &Lines) -> f64 {
-        match lines.len() {
+    pub fn share(&self, rows: &Rows) -> f64 {
+        match rows.len() {
             0 => 1.0,
             all => self.next as f64 / all as f64,
         }
@@ -195,7 +195,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("rows.jsonl");
         std::fs::write(&path, content).unwrap();
-        let mut lines = Lines::open(&path).unwrap();
+        let mut lines = Rows::open(&path).unwrap();
         let mut reading = Reading::of(&path);
         let mut verdicts = Verdicts::open(folder.path().join("r.jsonl"));
         while lines.find(64).unwrap() {}

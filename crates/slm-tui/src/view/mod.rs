@@ -85,7 +85,7 @@ fn title_line<'a>(app: &App, theme: &Theme) -> Line<'a> {
 
 fn dataset_title(browser: &Browser) -> (String, String) {
     let (at, files) = browser.number();
-    let mut rest = format!("  {} rows", rows::count(browser.lines.len()));
+    let mut rest = format!("  {} rows", rows::count(browser.rows.len()));
     if files > 1 {
         rest.push_str(&format!(", file {at} of {files}"));
     }

@@ -22,17 +22,17 @@ pub(super) fn draw(frame: &mut Frame, area: Rect, browser: &mut Browser, theme: 
     let Some((row, shown)) = browser.current() else {
         return;
     };
-    let place = browser.lines.place(row);
+    let line = browser.rows.line(row).unwrap_or(0);
+    let unit = browser.rows.unit();
     let mut page = Page {
         lines: vec![Line::raw("")],
         width: usize::from(area.width).max(1),
         theme,
     };
-    let line = place.map_or(0, |place| place.line);
     match &*shown {
         Row::Bad { reason, text } => {
             page.lines
-                .push(Line::styled(format!("line {line}: bad"), theme.bad));
+                .push(Line::styled(format!("{unit} {line}: bad"), theme.bad));
             page.text(reason);
             page.section("The line");
             page.text(text);
@@ -40,7 +40,7 @@ pub(super) fn draw(frame: &mut Frame, area: Rect, browser: &mut Browser, theme: 
         Row::Good(sample, hash) => {
             page.lines.push(Line::from(vec![
                 Span::styled(line_of(&sample.id), theme.title),
-                Span::styled(format!("  line {line}"), theme.soft),
+                Span::styled(format!("  {unit} {line}"), theme.soft),
             ]));
             let review = browser.verdicts.of(hash);
             if let Some(review) = review {

@@ -52,9 +52,9 @@ fn heading<'a>(browser: &Browser, width: usize, theme: &Theme) -> Vec<Line<'a>> 
     let mut text = format!(
         "{} of {} rows",
         count(browser.listed()),
-        count(browser.lines.len())
+        count(browser.rows.len())
     );
-    if browser.lines.is_empty() && browser.lines.is_complete() {
+    if browser.rows.is_empty() && browser.rows.is_complete() {
         text = "the file has no rows".into();
     }
     text.push_str(&format!(": {}", browser.filter.name()));
@@ -80,11 +80,11 @@ fn heading<'a>(browser: &Browser, width: usize, theme: &Theme) -> Vec<Line<'a>> 
 /// How far finding and searching rows are, where they are not done.
 pub(super) fn progress(browser: &Browser) -> String {
     let mut text = String::new();
-    if !browser.lines.is_complete() {
-        text.push_str(&format!("  reading {:.0}%", browser.lines.share() * 100.0));
+    if !browser.rows.is_complete() {
+        text.push_str(&format!("  reading {:.0}%", browser.rows.share() * 100.0));
     }
     if let Some(scan) = &browser.scan {
-        let share = scan.share(&browser.lines) * browser.lines.share();
+        let share = scan.share(&browser.rows) * browser.rows.share();
         if share < 1.0 {
             text.push_str(&format!("  searching {:.0}%", share * 100.0));
         }

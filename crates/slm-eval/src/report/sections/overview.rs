@@ -27,7 +27,7 @@ pub(crate) fn verdict(results: &Results) -> String {
                 .iter()
                 .any(|said| said.contains(note.as_str()))
         })
-        .map(|note| format!("<li>{}</li>", escape::html(note)))
+        .map(|note| format!("<li>{}</li>", marked(note)))
         .collect();
     let notes = if notes.is_empty() {
         notes
