@@ -37,13 +37,7 @@ pub(crate) fn run(app: &mut App) -> Result<(), TuiError> {
         return Err(TuiError::NoTerminal);
     }
     let signal = Signal::watch().map_err(TuiError::Terminal)?;
-    // Runs after ratatui's own hook has restored the rest.
-    let before = std::panic::take_hook();
-    std::panic::set_hook(Box::new(move |panic| {
-        execute!(stdout(), DisableMouseCapture).ok();
-        before(panic);
-    }));
-    let mut terminal = ratatui::try_init().map_err(TuiError::Terminal)?;
+    let mut terminal = take_over().map_err(TuiError::Terminal)?;
     let outcome = feed(&mut terminal, app, &signal);
     execute!(stdout(), DisableMouseCapture).ok();
     // Otherwise shown when `terminal` is dropped, which a signal does not wait for.
@@ -51,6 +45,17 @@ pub(crate) fn run(app: &mut App) -> Result<(), TuiError> {
     ratatui::restore();
     signal.end();
     outcome.map_err(TuiError::Terminal)
+}
+
+/// Takes the terminal over; a panic gives it back before its message is printed.
+fn take_over() -> std::io::Result<DefaultTerminal> {
+    // Runs after ratatui's own hook has restored the rest.
+    let before = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        execute!(stdout(), DisableMouseCapture).ok();
+        before(panic);
+    }));
+    ratatui::try_init()
 }
 
 /// A signal that asks the program to end.
@@ -168,3 +173,6 @@ fn lend(
     terminal.clear()?;
     Ok(outcome)
 }
+
+#[cfg(all(test, unix))]
+mod tests;
