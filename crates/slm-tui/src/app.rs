@@ -2,17 +2,18 @@
 //!
 //! Does not know the terminal: keys come in, the views read the fields.
 
-use ratatui::crossterm::event::{
-    KeyCode, KeyEvent, KeyModifiers, MouseButton, MouseEvent, MouseEventKind,
-};
+use ratatui::crossterm::event::{KeyEvent, KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
 use slm_eval::report::SampleRow;
 use slm_eval::review::Opinion;
 
 use crate::dataset::moved;
 use crate::filter::Filter;
 use crate::keys::{self, Action};
+use crate::parts::Parts;
 use crate::review::Reviewing;
 use crate::source::Source;
+
+mod samples;
 
 /// Lines that a turn of the wheel goes.
 const WHEEL: usize = 3;
@@ -22,6 +23,8 @@ const WHEEL: usize = 3;
 pub enum Screen {
     /// Systems by metrics.
     Systems,
+    /// The tables and curves beside these.
+    Parts,
     /// The list of samples.
     Samples,
     /// One sample.
@@ -54,6 +57,8 @@ pub struct App {
     pub help: bool,
     /// Whether the program is to end.
     pub done: bool,
+    /// The sections of a report.
+    pub parts: Parts,
     /// The metric that the chart shows and the table begins with.
     pub metric: usize,
     /// The system that filters are about.
@@ -94,8 +99,13 @@ impl App {
             Source::Runs(_) => Screen::Run,
             Source::Dataset(_) => Screen::Rows,
         };
+        let parts = match &source {
+            Source::Report(report) => Parts::of(&report.results),
+            _ => Parts::default(),
+        };
         let mut app = Self {
             source,
+            parts,
             screen,
             help: false,
             done: false,
@@ -265,8 +275,11 @@ impl App {
             (Screen::Systems, Action::Open) => {
                 self.filter = Filter::Failures;
                 self.list();
-                self.switch();
+                if !self.samples().is_empty() {
+                    self.screen = Screen::Samples;
+                }
             }
+            (Screen::Parts, action) => self.parts.act(action),
             (Screen::Samples, Action::Open) if self.sample().is_some() => {
                 self.screen = Screen::Detail;
                 self.scroll = 0;
@@ -315,7 +328,9 @@ impl App {
 
     fn switch(&mut self) {
         self.screen = match self.screen {
-            Screen::Systems if !self.samples().is_empty() => Screen::Samples,
+            Screen::Systems if !self.parts.all.is_empty() => Screen::Parts,
+            Screen::Systems | Screen::Parts if !self.samples().is_empty() => Screen::Samples,
+            Screen::Parts => Screen::Systems,
             Screen::Samples | Screen::Detail => Screen::Systems,
             other => other,
         };
@@ -324,7 +339,7 @@ impl App {
     fn back(&mut self) {
         self.screen = match self.screen {
             Screen::Detail => Screen::Samples,
-            Screen::Samples => Screen::Systems,
+            Screen::Samples | Screen::Parts => Screen::Systems,
             other => other,
         };
     }
@@ -342,65 +357,5 @@ impl App {
         };
         let count = report.results.systems.len().max(1) as isize;
         self.system = (self.system as isize + by).rem_euclid(count) as usize;
-    }
-
-    fn type_into_search(&mut self, key: KeyEvent) {
-        match key.code {
-            KeyCode::Enter => self.searching = false,
-            KeyCode::Esc => {
-                self.searching = false;
-                self.search.clear();
-            }
-            KeyCode::Backspace => {
-                self.search.pop();
-            }
-            KeyCode::Char(character) => self.search.push(character),
-            _ => return,
-        }
-        self.list();
-    }
-
-    fn opine(&mut self, opinion: Opinion) {
-        if let Some(id) = self.sample().map(|sample| sample.id.clone()) {
-            self.reviewing.opine(&id, opinion);
-        }
-    }
-
-    fn type_into_comment(&mut self, key: KeyEvent) {
-        let id = self.sample().map(|sample| sample.id.clone());
-        let Some(text) = &mut self.reviewing.writing else {
-            return;
-        };
-        match (key.code, id) {
-            (KeyCode::Enter, Some(id)) => self.reviewing.keep(&id),
-            (KeyCode::Esc | KeyCode::Enter, _) => self.reviewing.writing = None,
-            (KeyCode::Backspace, _) => {
-                text.pop();
-            }
-            (KeyCode::Char(character), _) => text.push(character),
-            _ => {}
-        }
-    }
-
-    /// Lists the samples that filter and search keep.
-    fn list(&mut self) {
-        let words = self.search.to_lowercase();
-        let holds = |text: &str| text.to_lowercase().contains(&words);
-        let found = |sample: &SampleRow| {
-            words.is_empty()
-                || [&sample.id, &sample.question, &sample.target]
-                    .into_iter()
-                    .any(|text| holds(text))
-                || sample.answers.iter().any(|answer| holds(&answer.output))
-        };
-        self.listed = self
-            .samples()
-            .iter()
-            .enumerate()
-            .filter(|(_, sample)| self.filter.keeps(sample, self.system) && found(sample))
-            .map(|(index, _)| index)
-            .collect();
-        self.selected = 0;
-        self.scroll = 0;
     }
 }

@@ -13,7 +13,7 @@ pub enum Action {
     Help,
     /// Go back to the view before.
     Back,
-    /// Change between systems and samples.
+    /// Change between systems, tables and samples.
     Switch,
     /// Open what is selected.
     Open,
@@ -29,9 +29,9 @@ pub enum Action {
     First,
     /// To the last line.
     Last,
-    /// Metrics to the left.
+    /// Metrics or columns to the left.
     Left,
-    /// Metrics to the right.
+    /// Metrics or columns to the right.
     Right,
     /// The next filter.
     Filter,
@@ -138,7 +138,7 @@ pub const BINDINGS: &[Binding] = &[
         [KeyCode::Tab],
         Switch,
         Listed,
-        "systems, samples; next file"
+        "tables, samples; next file"
     ),
     binding!("Enter", [KeyCode::Enter], Open, Listed, "open"),
     binding!(
@@ -188,14 +188,14 @@ pub const BINDINGS: &[Binding] = &[
         [KeyCode::Char('h'), KeyCode::Left],
         Left,
         Report,
-        "metric to the left"
+        "metric, column to the left"
     ),
     binding!(
         "l \u{2192}",
         [KeyCode::Char('l'), KeyCode::Right],
         Right,
         Report,
-        "metric to the right"
+        "metric, column to the right"
     ),
     binding!("f", [KeyCode::Char('f')], Filter, Listed, "next filter"),
     binding!(

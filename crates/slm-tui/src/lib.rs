@@ -13,6 +13,7 @@ pub mod error;
 pub mod events;
 pub mod filter;
 pub mod keys;
+pub mod parts;
 pub mod review;
 pub mod source;
 mod terminal;

@@ -42,7 +42,12 @@ pub(crate) fn run(app: &mut App) -> Result<(), TuiError> {
     execute!(stdout(), DisableMouseCapture).ok();
     // Otherwise shown when `terminal` is dropped, which a signal does not wait for.
     terminal.show_cursor().ok();
-    ratatui::restore();
+    // Not `restore`, which panics where neither the terminal nor standard error is left.
+    ratatui::try_restore().ok();
+    if outcome.is_err() {
+        // A terminal that is gone fails a little before its signal comes.
+        std::thread::sleep(TICK);
+    }
     signal.end();
     outcome.map_err(TuiError::Terminal)
 }

@@ -7,6 +7,7 @@ pub mod embed;
 mod escape;
 mod format;
 mod markdown;
+pub mod outline;
 mod page;
 mod plot;
 mod policy;

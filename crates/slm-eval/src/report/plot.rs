@@ -7,11 +7,14 @@ use std::fmt::Write;
 
 use super::escape;
 
-const SIZE: f64 = 300.0;
+/// The width of a plot; its height is four fifths of it.
+pub(super) const SIZE: f64 = 300.0;
 const LEFT: f64 = 40.0;
 const BOTTOM: f64 = 34.0;
 const TOP: f64 = 20.0;
 const RIGHT: f64 = 12.0;
+/// What lies around the frame: left, right, above and below.
+pub(super) const FRAME: [f64; 4] = [LEFT, RIGHT, TOP, BOTTOM];
 
 /// One curve.
 pub(crate) struct Curve<'a> {

@@ -4,6 +4,7 @@
 
 use ratatui::Frame;
 use ratatui::layout::Rect;
+use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::Paragraph;
 use slm_eval::report::{SampleAnswer, SampleRow, visible};
@@ -110,36 +111,57 @@ pub(super) fn limited(text: &str) -> String {
     visible(&start).replace('\t', "    ")
 }
 
-/// The parts broken into lines of the width, with what is missing and added marked.
+/// The parts broken into lines of the width, between words where there are any, with what is
+/// missing and added marked.
 pub(super) fn wrapped<'a>(parts: &[Part], width: usize, theme: &Theme) -> Vec<Line<'a>> {
-    let mut lines: Vec<Vec<Span>> = vec![Vec::new()];
+    let mut lines = Vec::new();
+    let mut line: Vec<(char, Style)> = Vec::new();
     let mut column = 0;
     for part in parts {
         let (text, style) = match part {
-            Part::Same(text) => (text, ratatui::style::Style::new()),
+            Part::Same(text) => (text, Style::new()),
             Part::Missing(text) => (text, theme.missing),
             Part::Added(text) => (text, theme.good),
         };
-        let mut piece = String::new();
         for character in text.chars() {
             let wide = character.width().unwrap_or(0);
-            if character == '\n' || column + wide > width {
-                push(&mut lines, std::mem::take(&mut piece), style);
-                lines.push(Vec::new());
+            if character == '\n' {
+                lines.push(spans(&line));
+                line.clear();
                 column = 0;
+                continue;
             }
-            if character != '\n' {
-                piece.push(character);
-                column += wide;
+            if column + wide > width && character == ' ' {
+                // The space that parts the words of two lines is on neither.
+                lines.push(spans(&line));
+                line.clear();
+                column = 0;
+                continue;
             }
+            if column + wide > width {
+                let word = line.iter().rposition(|(character, _)| *character == ' ');
+                let rest = line.split_off(word.map_or(line.len(), |space| space + 1));
+                lines.push(spans(&line));
+                line = rest;
+                column = line
+                    .iter()
+                    .filter_map(|(character, _)| character.width())
+                    .sum();
+            }
+            line.push((character, style));
+            column += wide;
         }
-        push(&mut lines, piece, style);
     }
-    lines.into_iter().map(Line::from).collect()
+    lines.push(spans(&line));
+    lines
 }
 
-fn push<'a>(lines: &mut [Vec<Span<'a>>], text: String, style: ratatui::style::Style) {
-    if let Some(line) = lines.last_mut().filter(|_| !text.is_empty()) {
-        line.push(Span::styled(text, style));
-    }
+/// Characters of one style together.
+fn spans<'a>(line: &[(char, Style)]) -> Line<'a> {
+    let same = line.chunk_by(|one, next| one.1 == next.1);
+    let span = |piece: &[(char, Style)]| {
+        let text: String = piece.iter().map(|(character, _)| character).collect();
+        Span::styled(text, piece[0].1)
+    };
+    Line::from(same.map(span).collect::<Vec<_>>())
 }

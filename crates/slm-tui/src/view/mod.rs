@@ -4,6 +4,7 @@
 
 mod detail;
 mod help;
+mod parts;
 mod row;
 mod rows;
 mod run;
@@ -38,6 +39,7 @@ pub(crate) fn draw(frame: &mut Frame, app: &mut App) {
     frame.render_widget(Paragraph::new(title_line(app, &theme)), title);
     match app.screen {
         Screen::Systems => systems::draw(frame, body, app, &theme),
+        Screen::Parts => parts::draw(frame, body, &mut app.parts, &theme),
         Screen::Samples => samples::draw(frame, body, app, &theme),
         Screen::Detail => detail::draw(frame, body, app, &theme),
         Screen::Run => run::draw(frame, body, app, &theme),
@@ -142,7 +144,10 @@ fn key_line<'a>(app: &App, theme: &Theme) -> Line<'a> {
         }
         _ if app.searching => return Line::from(format!("/{}\u{2588}", line_of(&app.search))),
         Screen::Systems => {
-            "Tab samples  \u{2190}\u{2192} metric  \u{2191}\u{2193} system  Enter its failures  ? help  q quit"
+            "Tab tables  \u{2190}\u{2192} metric  \u{2191}\u{2193} system  Enter its failures  ? help  q quit"
+        }
+        Screen::Parts => {
+            "n p table  \u{2191}\u{2193} scroll  \u{2190}\u{2192} columns  Tab samples  ? help  q quit"
         }
         Screen::Samples => "Enter open  f filter  s system  / search  Tab systems  ? help  q quit",
         Screen::Detail => {
@@ -173,9 +178,13 @@ fn cut(text: &str, width: usize) -> String {
         .collect()
 }
 
+/// Columns of the terminal that a text takes.
+fn columns(text: &str) -> usize {
+    text.chars().filter_map(UnicodeWidthChar::width).sum()
+}
+
 /// The text cut or filled to a width in columns of the terminal.
 fn fit(text: &str, width: usize) -> String {
-    let columns = |text: &str| -> usize { text.chars().filter_map(|c| c.width()).sum() };
     let whole = columns(text) <= width;
     let room = if whole {
         width

@@ -126,7 +126,7 @@ doors  2 samples, 2 systems
 #[test]
 fn the_samples_frame_shows_no_escape() {
     let mut app = report();
-    press(&mut app, "\t");
+    press(&mut app, "\t\t");
     let frame = frame(&mut app);
     let expected = "\
 doors  2 samples, 2 systems
@@ -139,9 +139,69 @@ doors  2 samples, 2 systems
 }
 
 #[test]
+fn the_tables_frame_and_its_sections() {
+    let mut app = report();
+    if let Source::Report(report) = &mut app.source {
+        let confidence = slm_eval::results::Confidence {
+            risk_coverage: vec![
+                slm_eval::statistics::risk_coverage::Kept {
+                    threshold: 0.9,
+                    coverage: 0.5,
+                    risk: 0.0,
+                },
+                slm_eval::statistics::risk_coverage::Kept {
+                    threshold: 0.1,
+                    coverage: 1.0,
+                    risk: 0.1,
+                },
+            ],
+            ..Default::default()
+        };
+        report.results.systems[1].confidence = Some(confidence);
+        report.results.systems[1].right = 1;
+        app.parts = crate::parts::Parts::of(&report.results);
+    }
+    press(&mut app, "\t");
+    let first = frame(&mut app);
+    assert!(
+        first.contains(" Confidence, and what people must see  1 of 4"),
+        "\n{first}"
+    );
+    assert!(
+        first.contains(" System  calibration error  Brier"),
+        "\n{first}"
+    );
+    press(&mut app, "G");
+    let curve = frame(&mut app);
+    assert!(
+        curve.contains("share wrong") && curve.contains("\u{2880}\u{2824}\u{280a}"),
+        "\n{curve}"
+    );
+    press(&mut app, "n");
+    let expected = "\
+doors  2 samples, 2 systems
+
+ Answers as a whole  2 of 4
+
+ System  right  wrong
+ base        0      2
+ tuned       1      1
+ Right: equal to the target after normalizing, or matching calls. Missing,
+ cut-off, refused and unparsable answers are wrong under every metric.";
+    let second = frame(&mut app);
+    assert!(second.starts_with(expected), "\n{second}");
+    press(&mut app, "l");
+    assert!(frame(&mut app).contains(" System  wrong \u{2190}"));
+    press(&mut app, "nnnn");
+    assert!(frame(&mut app).contains("4 of 4"));
+    press(&mut app, "\t");
+    assert_eq!(app.screen, Screen::Samples);
+}
+
+#[test]
 fn filters_search_and_the_open_sample() {
     let mut app = report();
-    press(&mut app, "\tff");
+    press(&mut app, "\t\tff");
     assert_eq!(app.filter, Filter::Disagreements);
     assert_eq!(app.listed, [0]);
     press(&mut app, "f");
@@ -178,7 +238,7 @@ fn a_verdict_and_a_comment_are_kept_beside_the_report() {
     let mut app = report();
     let page = folder.join("report.html");
     app.reviewing = crate::review::Reviewing::beside(&page, Default::default());
-    press(&mut app, "\t\n2cno q here\n");
+    press(&mut app, "\t\t\n2cno q here\n");
     assert!(!app.done, "keys of a comment are its text");
     let shown = frame(&mut app);
     assert!(shown.contains("judged wrongly: no q here"), "\n{shown}");
