@@ -7,6 +7,9 @@ use super::{Embedded, RESULTS, REVIEWS, SAMPLES, opening, reviews_block};
 use crate::error::EvalError;
 use crate::review::{Review, Reviews};
 
+/// How our pages begin.
+const PAGE: &str = "<!doctype html>\n";
+
 /// Reads results, samples and reviews back from a report's HTML.
 ///
 /// # Errors
@@ -56,7 +59,7 @@ fn block<'a>(html: &'a str, id: &str) -> Result<&'a str, EvalError> {
     let opening = opening(id);
     let Some(start) = html.find(&opening).map(|at| at + opening.len()) else {
         return Err(match id {
-            RESULTS => EvalError::invalid(
+            RESULTS if !is_half_a_page(html) => EvalError::invalid(
                 "this file holds no evaluation results",
                 "give a report.html that `slm eval` wrote, or its results.json",
             ),
@@ -67,6 +70,10 @@ fn block<'a>(html: &'a str, id: &str) -> Result<&'a str, EvalError> {
         .find("</script>")
         .map(|length| &html[start..start + length])
         .ok_or_else(cut_off)
+}
+
+fn is_half_a_page(html: &str) -> bool {
+    html.starts_with(PAGE) && !html.trim_end().ends_with("</html>")
 }
 
 fn cut_off() -> EvalError {
@@ -84,6 +91,10 @@ mod tests {
     fn what_is_no_report_or_half_of_one_is_told() {
         let error = extract("<html></html>").unwrap_err().to_string();
         assert!(error.contains("no evaluation results"), "{error}");
+        let error = extract("<!doctype html>\n<html><head>")
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("cut off"), "{error}");
         let half = "<script type=\"application/json\" id=\"slm-results\">{\"task\":";
         let error = extract(half).unwrap_err().to_string();
         assert!(error.contains("cut off"), "{error}");
