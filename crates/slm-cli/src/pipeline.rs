@@ -323,6 +323,7 @@ impl<'a> Pipeline<'a> {
             let system = match width {
                 Width::Int8 => System::TunedInt8,
                 Width::Int4 => System::TunedInt4,
+                Width::Nf4 => System::TunedNf4,
             };
             let folder = self.artefact(Kind::Models, &format!("-{}", width.name()));
             models.push((system, folder));
@@ -355,7 +356,7 @@ fn check(recipe: &Recipe) -> Result<()> {
     {
         return Err(
             Failure::new("`evaluate.constrained` names a baseline that generates nothing")
-                .hint("name models only: base, tuned, tuned-int8, tuned-int4")
+                .hint("name models only: base, tuned, tuned-int8, tuned-int4, tuned-nf4")
                 .into(),
         );
     }

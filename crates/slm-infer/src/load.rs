@@ -9,6 +9,7 @@ use rand_chacha::ChaCha8Rng;
 use slm_model::lora::{Adapter, LoraPair};
 use slm_model::quant::{
     Bits, DenseMatrix, PackedMatrix, QuantizationConfig, QuantizedMatrix, StoredWeight, Weights,
+    nf4_format,
 };
 use slm_model::weights::Weights as Tables;
 use slm_model::{Checkpoint, ModelConfig, ModelError};
@@ -79,15 +80,15 @@ impl Files {
 
     /// The quantized weight of `module`, where the checkpoint has it quantized.
     fn quantized(&self, module: &str, rows: usize, columns: usize) -> Result<Option<StoredWeight>> {
-        if self.checkpoint.contains(&format!("{module}.weight")) {
-            return Ok(None);
-        }
         let Some(quantization) = &self.quantization else {
             return Ok(None);
         };
         let read = quantization.read(&self.checkpoint, &self.dir, module, rows, columns)?;
-        for part in ["weight_packed", "weight_scale", "qweight", "scales"] {
-            self.checkpoint.release(&format!("{module}.{part}"));
+        if read.is_some() {
+            let parts = ["weight_packed", "weight_scale", "qweight", "scales"];
+            for part in parts.into_iter().chain(nf4_format::SUFFIXES) {
+                self.checkpoint.release(&format!("{module}.{part}"));
+            }
         }
         Ok(read)
     }
@@ -115,6 +116,9 @@ impl WeightSource for Files {
         match self.quantized(module, rows, columns)? {
             Some(StoredWeight::Packed(matrix)) => {
                 return Ok(Weights::Quantized(PackedMatrix::new(&matrix)));
+            }
+            Some(StoredWeight::Nf4(nf4)) => {
+                return Ok(Weights::Dense(DenseMatrix::from_nf4(&nf4, rows, columns)));
             }
             Some(StoredWeight::Floats(values)) => {
                 let matrix = DenseMatrix::from_f32(&values, rows, columns);

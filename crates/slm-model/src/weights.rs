@@ -63,7 +63,7 @@ impl Weights {
         let stored = |name: &str, shape: &[usize]| {
             let module = name.strip_suffix(".weight").unwrap_or(name);
             match (&quantization, shape) {
-                (Some(quantization), &[rows, columns]) if !checkpoint.contains(name) => {
+                (Some(quantization), &[rows, columns]) => {
                     quantization.read(&checkpoint, dir, module, rows, columns)
                 }
                 _ => Ok(None),
@@ -75,6 +75,11 @@ impl Weights {
                 // What is quantized stays as it is; only adapters can learn on it.
                 Some(StoredWeight::Packed(matrix)) => {
                     let matrix = Arc::new(FrozenMatrix::codes(matrix));
+                    weights.frozen.insert(name, matrix);
+                }
+                Some(StoredWeight::Nf4(nf4)) => {
+                    let [rows, columns] = [shape[0], shape[1]];
+                    let matrix = Arc::new(FrozenMatrix::packed_nf4(nf4, rows, columns));
                     weights.frozen.insert(name, matrix);
                 }
                 Some(StoredWeight::Floats(values)) => weights.put(name, &shape, values, held)?,

@@ -253,6 +253,8 @@ pub enum Width {
     Int8,
     /// 4 bits.
     Int4,
+    /// 4-bit NormalFloat.
+    Nf4,
 }
 
 impl Width {
@@ -261,6 +263,7 @@ impl Width {
         match self {
             Self::Int8 => "int8",
             Self::Int4 => "int4",
+            Self::Nf4 => "nf4",
         }
     }
 }
@@ -277,6 +280,8 @@ pub enum System {
     TunedInt8,
     /// The tuned model with 4-bit weights.
     TunedInt4,
+    /// The tuned model with weights in NF4.
+    TunedNf4,
     /// The answer of the most similar training row.
     Nearest,
     /// The most frequent answer of the training rows.
@@ -291,6 +296,7 @@ impl System {
             Self::Tuned => "tuned",
             Self::TunedInt8 => "tuned-int8",
             Self::TunedInt4 => "tuned-int4",
+            Self::TunedNf4 => "tuned-nf4",
             Self::Nearest => "nearest",
             Self::Majority => "majority",
         }
@@ -302,6 +308,7 @@ impl System {
             Self::Base | Self::Tuned => "bf16",
             Self::TunedInt8 => "int8",
             Self::TunedInt4 => "int4",
+            Self::TunedNf4 => "nf4",
             Self::Nearest | Self::Majority => "none",
         }
     }

@@ -364,7 +364,7 @@ fn role(system: System) -> Role {
     match system {
         System::Base => Role::Base,
         System::Tuned => Role::Candidate,
-        System::TunedInt8 | System::TunedInt4 => Role::Quantized,
+        System::TunedInt8 | System::TunedInt4 | System::TunedNf4 => Role::Quantized,
         System::Nearest | System::Majority => Role::Baseline,
     }
 }

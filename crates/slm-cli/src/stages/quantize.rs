@@ -12,7 +12,8 @@ use serde::Serialize;
 use serde_json::json;
 use slm_infer::{Fidelity, calibrate};
 use slm_model::quant::{
-    Bits, Format, Group, Method, QuantizeReport, QuantizeSettings, quantize_checkpoint_with,
+    Bits, Format, Group, Method, QuantizeReport, QuantizeSettings, quantize_checkpoint,
+    quantize_checkpoint_nf4, quantize_checkpoint_with,
 };
 
 pub use compare::{TaskChange, Texts};
@@ -65,7 +66,7 @@ impl Plan {
             width,
             group: Some(32),
             rounding: match width {
-                Width::Int8 => Rounding::Nearest,
+                Width::Int8 | Width::Nf4 => Rounding::Nearest,
                 Width::Int4 => Rounding::Search,
             },
             tables,
@@ -76,13 +77,33 @@ impl Plan {
         }
     }
 
-    fn settings(&self) -> QuantizeSettings {
-        QuantizeSettings {
+    /// Whether the settings go together.
+    ///
+    /// # Errors
+    /// NF4 with what it does not have.
+    pub fn check(&self) -> Result<()> {
+        let what = match self.width {
+            Width::Nf4 if self.tables => "an embedding and a head in 8 bits (`tables`)",
+            Width::Nf4 if self.group != Some(32) => "groups other than its blocks of 64 (`group`)",
+            Width::Nf4 if self.rounding != Rounding::Nearest => "a method but to round to nearest",
+            _ => return Ok(()),
+        };
+        let message = format!("NF4, in the layout of bitsandbytes, does not have {what}");
+        Err(Failure::usage(message)
+            .hint("leave that setting out, or take `int4`")
+            .into())
+    }
+
+    /// The integers' format and method; none for NF4.
+    fn settings(&self) -> Option<QuantizeSettings> {
+        let bits = match self.width {
+            Width::Int8 => Bits::Int8,
+            Width::Int4 => Bits::Int4,
+            Width::Nf4 => return None,
+        };
+        Some(QuantizeSettings {
             format: Format {
-                bits: match self.width {
-                    Width::Int8 => Bits::Int8,
-                    Width::Int4 => Bits::Int4,
-                },
+                bits,
                 group: self.group.map_or(Group::Channel, Group::Columns),
             },
             method: match self.rounding {
@@ -90,7 +111,7 @@ impl Plan {
                 Rounding::Search | Rounding::Gptq => Method::Search,
             },
             tables: self.tables,
-        }
+        })
     }
 }
 
@@ -118,6 +139,7 @@ pub fn quantize(
     plan: &Plan,
     artefact: PathBuf,
 ) -> Result<Vec<TaskChange>> {
+    plan.check()?;
     let mut inputs = vec![Input::new("model", model)];
     let texts = [("calibration", &plan.calibration), ("check", &plan.check)];
     for (name, texts) in texts {
@@ -144,12 +166,14 @@ pub fn quantize(
     run_stage(&context.terminal, &stage, |folder| {
         // The library puts a whole folder in place; ours is filled file by file.
         let quantized = folder.join("model");
-        let settings = plan.settings();
-        let ready = match plan.rounding {
-            Rounding::Gptq => calibrated(context, model, plan)?,
-            _ => BTreeMap::new(),
+        let weights = match (plan.settings(), plan.rounding) {
+            (None, _) => quantize_checkpoint_nf4(model, &quantized)?,
+            (Some(settings), Rounding::Gptq) => {
+                let ready = calibrated(context, model, plan, settings.format)?;
+                quantize_checkpoint_with(model, &quantized, settings, ready)?
+            }
+            (Some(settings), _) => quantize_checkpoint(model, &quantized, settings)?,
         };
-        let weights = quantize_checkpoint_with(model, &quantized, settings, ready)?;
         lift(&quantized, folder)?;
         context.terminal.note(format!(
             "quantize: {} from {} to {}, {:.2} bits per weight",
@@ -187,6 +211,7 @@ fn calibrated(
     context: &Context,
     model: &Path,
     plan: &Plan,
+    format: Format,
 ) -> Result<BTreeMap<String, slm_model::quant::QuantizedMatrix>> {
     let texts = plan.calibration.as_ref().ok_or_else(|| {
         Failure::usage("GPTQ needs rows for calibration")
@@ -197,7 +222,7 @@ fn calibrated(
     let mut progress = context
         .terminal
         .progress("quantize", blocks as u64, "blocks");
-    let ready = calibrate(model, &sequences, plan.settings().format, &mut |done, _| {
+    let ready = calibrate(model, &sequences, format, &mut |done, _| {
         progress.set(done as u64, "");
     })?;
     progress.finish();

@@ -97,7 +97,7 @@ pub fn export(dir: &Path, path: &Path, kind: BlockType, pre: Option<&str>) -> Re
         let columns = if shape.len() == 2 { shape[1] } else { 1 };
         let module = name.trim_end_matches(".weight");
         let stored = match (&quantization, shape.as_slice()) {
-            (Some(quantization), &[rows, columns]) if !checkpoint.contains(&name) => {
+            (Some(quantization), &[rows, columns]) => {
                 quantization.read(&checkpoint, dir, module, rows, columns)?
             }
             _ => None,
@@ -113,7 +113,7 @@ pub fn export(dir: &Path, path: &Path, kind: BlockType, pre: Option<&str>) -> Re
                 }
                 return blocks::quantize(&matrix.dequantize(), tensor.kind);
             }
-            Some(StoredWeight::Floats(values)) => values,
+            Some(stored) => stored.values(),
             None => checkpoint.read(&name, &shape)?,
         };
         let values = match &order {

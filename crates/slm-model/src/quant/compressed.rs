@@ -12,6 +12,8 @@ use serde_json::{Value, json};
 use super::GROUP;
 use super::gptq_format::{self, GptqSettings};
 use super::matrix::{Bits, Format, Group, QuantizedMatrix, ScaleType};
+use super::nf4::Nf4;
+use super::nf4_format;
 use crate::checkpoint::Checkpoint;
 use crate::error::{ModelError, Result};
 
@@ -20,8 +22,18 @@ use crate::error::{ModelError, Result};
 pub struct QuantizationConfig {
     /// Target (a module's path, or the class `Linear` or `Embedding`) and format.
     targets: Vec<(String, Format)>,
-    /// How weights are stored, if not as compressed-tensors has them.
-    gptq: Option<GptqSettings>,
+    layout: Layout,
+}
+
+/// How weights are stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Layout {
+    /// As compressed-tensors has them.
+    Compressed,
+    /// As GPTQ checkpoints have them.
+    Gptq(GptqSettings),
+    /// As bitsandbytes has NF4.
+    Nf4,
 }
 
 impl QuantizationConfig {
@@ -34,14 +46,23 @@ impl QuantizationConfig {
             targets.push(("Embedding".to_string(), table));
             targets.push(("lm_head".to_string(), table));
         }
-        let gptq = None;
-        Self { targets, gptq }
+        let layout = Layout::Compressed;
+        Self { targets, layout }
+    }
+
+    /// Linear layers of the blocks in NF4, as bitsandbytes stores it.
+    pub fn nf4() -> Self {
+        let layout = Layout::Nf4;
+        Self {
+            targets: Vec::new(),
+            layout,
+        }
     }
 
     /// As [`QuantizationConfig::new`], with the modules named one by one.
     pub(crate) fn of_modules(targets: Vec<(String, Format)>) -> Self {
-        let gptq = None;
-        Self { targets, gptq }
+        let layout = Layout::Compressed;
+        Self { targets, layout }
     }
 
     /// Reads `quantization_config` of a `config.json`; nothing when the model is not quantized.
@@ -64,8 +85,12 @@ impl QuantizationConfig {
             let settings = GptqSettings::read(value, &refuse)?;
             return Ok(Some(Self {
                 targets: vec![("Linear".to_string(), settings.format())],
-                gptq: Some(settings),
+                layout: Layout::Gptq(settings),
             }));
+        }
+        if value["quant_method"] == "bitsandbytes" {
+            nf4_format::check(value, &refuse)?;
+            return Ok(Some(Self::nf4()));
         }
         for (key, expected) in [
             ("quant_method", "compressed-tensors"),
@@ -73,7 +98,7 @@ impl QuantizationConfig {
         ] {
             if value[key] != expected {
                 let others = match key {
-                    "quant_method" => "compressed-tensors, gptq",
+                    "quant_method" => "compressed-tensors, gptq, bitsandbytes",
                     _ => expected,
                 };
                 return Err(refuse(key, &value[key], others));
@@ -102,12 +127,15 @@ impl QuantizationConfig {
                     .map(|name| (name.to_string(), format)),
             );
         }
-        let gptq = None;
-        Ok(Some(Self { targets, gptq }))
+        let layout = Layout::Compressed;
+        Ok(Some(Self { targets, layout }))
     }
 
     /// As `config.json` has it.
     pub fn to_json(&self) -> Value {
+        if self.layout == Layout::Nf4 {
+            return nf4_format::to_json();
+        }
         let mut groups = serde_json::Map::new();
         let mut left: Vec<&(String, Format)> = self.targets.iter().collect();
         while let Some((_, format)) = left.first().copied() {
@@ -138,19 +166,24 @@ impl QuantizationConfig {
         })
     }
 
-    /// Format of `module`, such as `model.layers.0.mlp.up_proj`; none when it is kept in floats.
+    /// Whether the weight of `module` is quantized.
+    pub fn quantizes(&self, module: &str) -> bool {
+        match self.layout {
+            Layout::Nf4 => class(module) == "Linear",
+            _ => self.format(module).is_some(),
+        }
+    }
+
+    /// Format of `module`, such as `model.layers.0.mlp.up_proj`; none when it is kept in floats, or
+    /// in NF4, which is no format of integers.
     pub fn format(&self, module: &str) -> Option<Format> {
-        let class = match module {
-            "lm_head" => "lm_head",
-            name if name.ends_with("embed_tokens") => "Embedding",
-            _ => "Linear",
-        };
         let find = |target: &str| self.targets.iter().find(|(name, _)| name == target);
-        let found = find(module).or_else(|| find(class));
+        let found = find(module).or_else(|| find(class(module)));
         found.map(|(_, format)| *format)
     }
 
-    /// Reads the quantized weight of `module`, [rows, columns]; none when it is kept in floats.
+    /// Reads the quantized weight of `module`, [rows, columns]; none when the checkpoint has it in
+    /// floats.
     ///
     /// # Errors
     /// When a tensor is missing or has another shape or number format.
@@ -162,16 +195,33 @@ impl QuantizationConfig {
         rows: usize,
         columns: usize,
     ) -> Result<Option<StoredWeight>> {
-        let Some(format) = self.format(module) else {
+        if self.layout == Layout::Nf4 {
+            return match nf4_format::is_stored(checkpoint, module) {
+                true => nf4_format::read(checkpoint, dir, module, rows, columns)
+                    .map(|nf4| Some(StoredWeight::Nf4(nf4))),
+                false => Ok(None),
+            };
+        }
+        let in_floats = checkpoint.contains(&format!("{module}.weight"));
+        let Some(format) = self.format(module).filter(|_| !in_floats) else {
             return Ok(None);
         };
-        match &self.gptq {
-            Some(settings) => {
+        match &self.layout {
+            Layout::Gptq(settings) => {
                 gptq_format::read(checkpoint, dir, module, rows, columns, settings).map(Some)
             }
-            None => read_quantized(checkpoint, dir, module, rows, columns, format)
+            _ => read_quantized(checkpoint, dir, module, rows, columns, format)
                 .map(|matrix| Some(StoredWeight::Packed(matrix))),
         }
+    }
+}
+
+/// The class that targets call a module by.
+fn class(module: &str) -> &'static str {
+    match module {
+        "lm_head" => "lm_head",
+        name if name.ends_with("embed_tokens") => "Embedding",
+        _ => "Linear",
     }
 }
 
@@ -179,6 +229,8 @@ impl QuantizationConfig {
 pub enum StoredWeight {
     /// Codes and scales.
     Packed(QuantizedMatrix),
+    /// NF4, row-major.
+    Nf4(Nf4),
     /// The values, row-major, of a layout whose codes no kernel here reads.
     Floats(Vec<f32>),
 }
@@ -188,6 +240,7 @@ impl StoredWeight {
     pub fn values(self) -> Vec<f32> {
         match self {
             Self::Packed(matrix) => matrix.dequantize(),
+            Self::Nf4(nf4) => nf4.values(),
             Self::Floats(values) => values,
         }
     }

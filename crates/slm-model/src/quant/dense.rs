@@ -1,10 +1,14 @@
-//! Floats in panels of [`LANES`] rows, for what is not quantized: f32, or bfloat16 as stored.
+//! Panels of [`LANES`] rows that are multiplied as floats: f32, bfloat16 as stored, or NF4, which is
+//! widened panel by panel.
 //!
 //! A product sums the columns of each output in order, one fused multiply-add each.
+
+use std::cell::RefCell;
 
 use half::bf16;
 
 use super::isa::Isa;
+use super::nf4::{BLOCK, CODE, Nf4};
 use super::{LANES, kernel};
 
 /// A matrix [rows, columns] whose rows lie in panels: [ceil(rows / LANES)][columns][LANES].
@@ -17,6 +21,14 @@ pub struct DenseMatrix {
 enum Panels {
     F32(Vec<[f32; LANES]>),
     Bf16(Vec<[u16; LANES]>),
+    /// Codes, those of the first half of the lanes in the low nibbles; and the scales of each
+    /// block of columns.
+    Nf4(Vec<[u8; LANES / 2]>, Vec<[f32; LANES]>),
+}
+
+thread_local! {
+    /// Panels in f32, for those that are widened before they are multiplied.
+    static WIDE: RefCell<Vec<[f32; LANES]>> = const { RefCell::new(Vec::new()) };
 }
 
 impl DenseMatrix {
@@ -70,6 +82,45 @@ impl DenseMatrix {
         }
     }
 
+    /// Packs a row-major matrix in NF4. Where a block of it lies in two rows, that is where columns
+    /// are no multiple of 64, it is kept in f32.
+    ///
+    /// # Panics
+    /// When `nf4` does not hold `rows * columns` numbers.
+    pub fn from_nf4(nf4: &Nf4, rows: usize, columns: usize) -> Self {
+        assert_eq!(
+            nf4.len(),
+            rows * columns,
+            "a matrix of {rows} rows and {columns} columns"
+        );
+        if !columns.is_multiple_of(BLOCK) {
+            let mut at = 0;
+            return Self::from_rows(rows, columns, |row| {
+                nf4.read(at, row);
+                at += columns;
+            });
+        }
+        let panels = rows.div_ceil(LANES);
+        let blocks = columns / BLOCK;
+        let mut codes = vec![[0; LANES / 2]; panels * columns];
+        let mut scales = vec![[0.0; LANES]; panels * blocks];
+        for row in 0..rows {
+            let (panel, lane) = (row / LANES, row % LANES);
+            let shift = if lane < LANES / 2 { 0 } else { 4 };
+            for (k, codes) in codes[panel * columns..][..columns].iter_mut().enumerate() {
+                codes[lane % (LANES / 2)] |= nf4.code(row * columns + k) << shift;
+            }
+            for (block, scales) in scales[panel * blocks..][..blocks].iter_mut().enumerate() {
+                scales[lane] = nf4.scales().get(row * blocks + block);
+            }
+        }
+        Self {
+            rows,
+            columns,
+            panels: Panels::Nf4(codes, scales),
+        }
+    }
+
     /// Rows, the outputs of a product.
     pub fn rows(&self) -> usize {
         self.rows
@@ -85,6 +136,9 @@ impl DenseMatrix {
         match &self.panels {
             Panels::F32(panels) => size_of_val(panels.as_slice()),
             Panels::Bf16(panels) => size_of_val(panels.as_slice()),
+            Panels::Nf4(codes, scales) => {
+                size_of_val(codes.as_slice()) + size_of_val(scales.as_slice())
+            }
         }
     }
 
@@ -103,6 +157,15 @@ impl DenseMatrix {
             *out = match &self.panels {
                 Panels::F32(panels) => panels[start + k][lane],
                 Panels::Bf16(panels) => bf16::from_bits(panels[start + k][lane]).to_f32(),
+                Panels::Nf4(codes, scales) => {
+                    let byte = codes[start + k][lane % (LANES / 2)];
+                    let code = if lane < LANES / 2 {
+                        byte & 15
+                    } else {
+                        byte >> 4
+                    };
+                    CODE[usize::from(code)] * scales[(start + k) / BLOCK][lane]
+                }
             };
         }
     }
@@ -134,6 +197,15 @@ impl DenseMatrix {
                 };
                 kernel::bf16_panels(isa, w, count, x, width, out, out_stride);
             }
+            Panels::Nf4(codes, scales) => WIDE.with_borrow_mut(|wide| {
+                let numbers = count * stride;
+                wide.resize(numbers.max(wide.len()), [0.0; LANES]);
+                let data = &mut wide[..numbers];
+                let (codes, scales) = (&codes[start..], &scales[start / BLOCK..]);
+                kernel::widen_nf4(isa, &codes[..numbers], scales, data);
+                let w = kernel::Panels { data, stride };
+                kernel::f32_panels(isa, w, count, x, width, out, out_stride);
+            }),
         }
     }
 }

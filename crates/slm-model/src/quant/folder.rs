@@ -1,4 +1,4 @@
-//! Quantizing a whole model folder to another, in compressed-tensors layout.
+//! Quantizing a whole model folder to another, in the layout of compressed-tensors or bitsandbytes.
 //!
 //! The new folder appears whole, by a rename, or not at all.
 
@@ -11,8 +11,10 @@ use safetensors::tensor::TensorView;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::compressed::{PackedTensors, QuantizationConfig};
+use super::compressed::{PackedTensors, QuantizationConfig, StoredWeight};
 use super::matrix::{Bits, Format, Method, QuantizedMatrix};
+use super::nf4::Nf4;
+use super::nf4_format;
 use crate::checkpoint::{Checkpoint, write_atomically, write_views};
 use crate::config::ModelConfig;
 use crate::error::{ModelError, Result};
@@ -109,6 +111,33 @@ pub fn quantize_checkpoint_with(
     settings: QuantizeSettings,
     mut ready: BTreeMap<String, QuantizedMatrix>,
 ) -> Result<QuantizeReport> {
+    let quantization = QuantizationConfig::new(settings.format, settings.tables);
+    let mut quantize = |module: &str, values: &[f32], rows, columns| {
+        let matrix = match ready.remove(module) {
+            Some(matrix) => Ok(matrix),
+            None => settings.quantize(module, values, rows, columns),
+        };
+        matrix.map(StoredWeight::Packed)
+    };
+    quantize_folder(source, target, &quantization, &mut quantize)
+}
+
+/// Quantizes the linear layers of the model in `source` to NF4 with double quantization, in a new
+/// folder `target` in the layout of bitsandbytes. Embedding and head become bfloat16.
+///
+/// # Errors
+/// As [`quantize_checkpoint`].
+pub fn quantize_checkpoint_nf4(source: &Path, target: &Path) -> Result<QuantizeReport> {
+    let mut quantize = |_: &str, values: &[f32], _, _| Nf4::quantize(values).map(StoredWeight::Nf4);
+    quantize_folder(source, target, &QuantizationConfig::nf4(), &mut quantize)
+}
+
+fn quantize_folder(
+    source: &Path,
+    target: &Path,
+    quantization: &QuantizationConfig,
+    quantize: Quantize<'_>,
+) -> Result<QuantizeReport> {
     let config = ModelConfig::load(source)?;
     let path = source.join("config.json");
     let mut json = config.json();
@@ -122,14 +151,9 @@ pub fn quantize_checkpoint_with(
             "quantize the original",
         ));
     }
-    let quantization = QuantizationConfig::new(settings.format, settings.tables);
     json["quantization_config"] = quantization.to_json();
     let checkpoint = Checkpoint::open(source)?;
-    let mut quantize = |module: &str, values: &[f32], rows, columns| match ready.remove(module) {
-        Some(matrix) => Ok(matrix),
-        None => settings.quantize(module, values, rows, columns),
-    };
-    let (stored, tensors) = quantize_tensors(&checkpoint, &config, &quantization, &mut quantize)?;
+    let (stored, tensors) = quantize_tensors(&checkpoint, &config, quantization, quantize)?;
     let bytes_after = stored.iter().map(|tensor| tensor.bytes.len()).sum();
     write_folder(target, |folder| {
         write_stored(folder, &stored, &json)?;
@@ -159,7 +183,7 @@ pub(crate) fn write_stored(folder: &Path, stored: &[Stored], json: &Value) -> Re
 }
 
 /// Quantizes the weight of a module: its path, values, rows and columns.
-type Quantize<'a> = &'a mut dyn FnMut(&str, &[f32], usize, usize) -> Result<QuantizedMatrix>;
+type Quantize<'a> = &'a mut dyn FnMut(&str, &[f32], usize, usize) -> Result<StoredWeight>;
 
 fn quantize_tensors(
     checkpoint: &Checkpoint,
@@ -171,13 +195,29 @@ fn quantize_tensors(
     for (name, shape) in config.tensors() {
         let values = checkpoint.read(&name, &shape)?;
         let module = name.trim_end_matches(".weight");
-        match (quantization.format(module), shape.as_slice()) {
-            (Some(_), &[rows, columns]) => {
-                let matrix = quantize(module, &values, rows, columns).map_err(|e| {
+        match (quantization.quantizes(module), shape.as_slice()) {
+            (true, &[rows, columns]) => {
+                let weight = quantize(module, &values, rows, columns).map_err(|e| {
                     ModelError::setting(format!("tensor `{name}`: {e}"), "see above")
                 })?;
-                reports.push(report(&name, &values, &matrix));
-                stored.extend(packed(module, &matrix));
+                let bits = match &weight {
+                    StoredWeight::Packed(matrix) => {
+                        stored.extend(packed(module, matrix));
+                        matrix.bits().width()
+                    }
+                    StoredWeight::Nf4(nf4) => {
+                        stored.extend(nf4_format::stored(module, nf4, rows, columns));
+                        4
+                    }
+                    StoredWeight::Floats(_) => unreachable!("nothing is quantized to floats"),
+                };
+                reports.push(TensorReport {
+                    name,
+                    rows,
+                    columns,
+                    bits,
+                    relative_error: relative_error(&values, &weight.values()),
+                });
             }
             (_, shape) => stored.push(kept(&name, shape, &values, checkpoint)),
         }
@@ -185,24 +225,17 @@ fn quantize_tensors(
     Ok((stored, reports))
 }
 
-fn report(name: &str, values: &[f32], matrix: &QuantizedMatrix) -> TensorReport {
+/// Root of the mean squared error, divided by that of the values.
+fn relative_error(values: &[f32], quantized: &[f32]) -> f64 {
     let square = |sum: f64, value: f32| sum + f64::from(value) * f64::from(value);
-    let errors = values
-        .iter()
-        .zip(matrix.dequantize())
-        .map(|(a, b)| a - b)
-        .fold(0.0, square);
-    let weights = values.iter().copied().fold(0.0, square);
-    TensorReport {
-        name: name.to_string(),
-        rows: matrix.rows(),
-        columns: matrix.columns(),
-        bits: matrix.bits().width(),
-        relative_error: if weights > 0.0 {
-            (errors / weights).sqrt()
-        } else {
-            0.0
-        },
+    let errors = values.iter().zip(quantized).map(|(a, b)| a - b);
+    let (errors, weights) = (
+        errors.fold(0.0, square),
+        values.iter().copied().fold(0.0, square),
+    );
+    match weights > 0.0 {
+        true => (errors / weights).sqrt(),
+        false => 0.0,
     }
 }
 
@@ -385,5 +418,54 @@ mod tests {
         );
         assert!(again.unwrap_err().to_string().contains("quantized already"));
         assert!(!room.path().join("c").exists());
+    }
+
+    #[test]
+    fn nf4_comes_back_with_the_codes_that_were_written() {
+        let room = tempfile::tempdir().unwrap();
+        let (source, target) = (room.path().join("a"), room.path().join("b"));
+        let config = tiny();
+        let weights = Weights::random(&config, 3);
+        weights
+            .save(&source, &config, None, StoredType::F32)
+            .unwrap();
+        let report = quantize_checkpoint_nf4(&source, &target).unwrap();
+        assert_eq!(report.tensors.len(), 14);
+        assert!(
+            report
+                .tensors
+                .iter()
+                .all(|t| t.bits == 4 && t.relative_error < 0.11)
+        );
+        let (original, back) = (
+            Checkpoint::open(&source).unwrap(),
+            Checkpoint::open(&target).unwrap(),
+        );
+        let json = std::fs::read(target.join("config.json")).unwrap();
+        let json: Value = serde_json::from_slice(&json).unwrap();
+        let quantization = QuantizationConfig::from_json(&json, &target)
+            .unwrap()
+            .unwrap();
+        let read = |name: &str, rows, columns| {
+            let module = name.trim_end_matches(".weight");
+            quantization.read(&back, &target, module, rows, columns)
+        };
+        let held = Weights::load(&target, &ModelConfig::load(&target).unwrap()).unwrap();
+        assert!(held.is_packed());
+        for (name, shape) in config.tensors() {
+            let values = original.read(&name, &shape).unwrap();
+            match (name.starts_with("model.layers."), shape.as_slice()) {
+                (true, &[rows, columns]) => {
+                    let fresh = Nf4::quantize(&values).unwrap();
+                    let Ok(Some(StoredWeight::Nf4(found))) = read(&name, rows, columns) else {
+                        panic!("{name} is not in NF4");
+                    };
+                    assert_eq!(found, fresh, "{name}");
+                    assert!(read(&name, columns + 1, rows).is_err());
+                }
+                (false, &[rows, columns]) => assert!(read(&name, rows, columns).unwrap().is_none()),
+                _ => assert_eq!(back.read(&name, &shape).unwrap(), values, "{name}"),
+            }
+        }
     }
 }

@@ -45,12 +45,21 @@ impl FrozenMatrix {
     /// When `values` is not of `rows * columns`.
     pub fn nf4(values: &[f32], rows: usize, columns: usize) -> Result<Self> {
         assert_eq!(values.len(), rows * columns, "values of another shape");
-        let stored = Stored::Nf4(Nf4::quantize(values)?);
-        Ok(Self {
+        Ok(Self::packed_nf4(Nf4::quantize(values)?, rows, columns))
+    }
+
+    /// Holds a matrix that is in NF4 already.
+    ///
+    /// # Panics
+    /// When `nf4` is not of `rows * columns`.
+    pub fn packed_nf4(nf4: Nf4, rows: usize, columns: usize) -> Self {
+        assert_eq!(nf4.len(), rows * columns, "values of another shape");
+        let stored = Stored::Nf4(nf4);
+        Self {
             rows,
             columns,
             stored,
-        })
+        }
     }
 
     /// Holds a matrix that is quantized already, as a checkpoint has it.

@@ -77,6 +77,20 @@ pub fn f32_panels(
     }
 }
 
+/// Widens panels of NF4: each code's value times the scale of its block of columns.
+///
+/// # Shapes
+/// `codes` [numbers][LANES / 2] as [`super::DenseMatrix`] has them, `scales` [numbers / BLOCK][LANES],
+/// `out` [numbers][LANES].
+pub(super) fn widen_nf4(
+    isa: Isa,
+    codes: &[[u8; LANES / 2]],
+    scales: &[[f32; LANES]],
+    out: &mut [[f32; LANES]],
+) {
+    by_isa::widen_nf4(isa, codes, scales, out);
+}
+
 /// As [`f32_panels`], for weights in bfloat16.
 pub(super) fn bf16_panels(
     isa: Isa,
@@ -165,6 +179,15 @@ mod only_portable {
         stride: usize,
     ) {
         portable::bf16_panels::<M, N>(w, x, out, stride);
+    }
+
+    pub fn widen_nf4(
+        _: Isa,
+        codes: &[[u8; LANES / 2]],
+        scales: &[[f32; LANES]],
+        out: &mut [[f32; LANES]],
+    ) {
+        portable::widen_nf4(codes, scales, out);
     }
 
     pub fn int8_panel<const M: usize, const F16: bool>(

@@ -255,6 +255,7 @@ mod tests {
 
     use super::*;
     use crate::quant::matrix::{Bits, QuantizedMatrix};
+    use crate::quant::nf4::Nf4;
     use crate::quant::testing::random;
 
     /// Weights of each kind over the same numbers.
@@ -287,6 +288,9 @@ mod tests {
                 back,
             ));
         }
+        let nf4 = Nf4::quantize(values).unwrap();
+        let matrix = DenseMatrix::from_nf4(&nf4, rows, columns);
+        kinds.push(("nf4", vec![Weights::Dense(matrix)], nf4.values()));
         kinds
     }
 
@@ -307,6 +311,7 @@ mod tests {
             (16, 64, 33),
             (13, 5, 1),
             (7, 96, 160),
+            (11, 192, 85),
         ] {
             let (x, w) = (random(3, m * k), random(4, n * k));
             for (name, parts, values) in kinds(&w, n, k) {
@@ -342,17 +347,19 @@ mod tests {
             (extremes.clone(), extremes.repeat(2)[..4000].to_vec()),
             (random(8, 24 * 100), vec![0.0; 4000]),
         ] {
-            for kind in 0..4 {
-                let layer = |isa| Linear::new(kinds(&w, 40, 100).swap_remove(kind).1).on(isa);
+            // 64 columns where a whole number of NF4's blocks is to fit them.
+            for (kind, columns) in [(0, 100), (1, 100), (2, 100), (3, 100), (4, 100), (4, 64)] {
+                let (w, x) = (&w[..40 * columns], &x[..24 * columns]);
+                let layer = |isa| Linear::new(kinds(w, 40, columns).swap_remove(kind).1).on(isa);
                 let reference = layer(Isa::PORTABLE);
                 let one_by_one: Vec<f32> = x
-                    .chunks(100)
+                    .chunks(columns)
                     .flat_map(|row| reference.apply(row, 1, Threads::One))
                     .collect();
                 for isa in Isa::available() {
                     let layer = layer(isa);
                     for m in [1, 2, 3, 4, 7, 8, 15, 24] {
-                        let y = layer.apply(&x[..m * 100], m, Threads::All);
+                        let y = layer.apply(&x[..m * columns], m, Threads::All);
                         let same = y
                             .iter()
                             .zip(&one_by_one)

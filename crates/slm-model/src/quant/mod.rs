@@ -18,6 +18,7 @@ pub mod kernel;
 pub mod linear;
 pub mod matrix;
 pub mod nf4;
+pub mod nf4_format;
 pub mod nf4_scales;
 pub mod packed;
 mod portable;
@@ -28,7 +29,8 @@ mod x86;
 pub use compressed::{QuantizationConfig, StoredWeight, read_quantized};
 pub use dense::DenseMatrix;
 pub use folder::{
-    QuantizeReport, QuantizeSettings, TensorReport, quantize_checkpoint, quantize_checkpoint_with,
+    QuantizeReport, QuantizeSettings, TensorReport, quantize_checkpoint, quantize_checkpoint_nf4,
+    quantize_checkpoint_with,
 };
 pub use frozen::FrozenMatrix;
 pub use isa::Isa;

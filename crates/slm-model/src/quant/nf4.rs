@@ -81,6 +81,36 @@ impl Nf4 {
         })
     }
 
+    /// Takes over what another program packed.
+    ///
+    /// # Panics
+    /// When codes or scales are not as many as `count` numbers have.
+    pub fn from_parts(count: usize, packed: Vec<u8>, scales: Nf4Scales) -> Self {
+        assert_eq!(packed.len(), count.div_ceil(2), "codes of {count} numbers");
+        assert_eq!(
+            scales.codes().len(),
+            count.div_ceil(BLOCK),
+            "scales of {count} numbers"
+        );
+        Self {
+            count,
+            packed,
+            scales,
+        }
+    }
+
+    /// The code of a number, from 0 to 15.
+    pub(super) fn code(&self, at: usize) -> u8 {
+        self.packed[at / 2] >> (4 * (1 - at % 2)) & 15
+    }
+
+    /// All numbers.
+    pub fn values(&self) -> Vec<f32> {
+        let mut values = vec![0.0; self.count];
+        self.read(0, &mut values);
+        values
+    }
+
     /// How many numbers there are.
     pub fn len(&self) -> usize {
         self.count
@@ -188,12 +218,6 @@ mod tests {
         file.read(name, &shape).unwrap()
     }
 
-    fn unpacked(nf4: &Nf4) -> Vec<f32> {
-        let mut out = vec![0.0; nf4.len()];
-        nf4.read(0, &mut out);
-        out
-    }
-
     #[test]
     fn codes_scales_and_values_are_those_of_bitsandbytes() {
         let file = reference();
@@ -204,7 +228,7 @@ mod tests {
         assert_eq!(nf4.scales().codes(), file.raw("dq_absmax_u8").unwrap().0);
         assert_eq!(nf4.scales().nested(), floats(&file, "dq_nested_absmax"));
         assert_eq!(nf4.scales().offset(), floats(&file, "dq_offset")[0]);
-        assert_eq!(unpacked(&nf4), floats(&file, "dq_dequantized"));
+        assert_eq!(nf4.values(), floats(&file, "dq_dequantized"));
     }
 
     #[test]
@@ -213,7 +237,7 @@ mod tests {
             .map(|i| ((i * 37 % 101) as f32 - 50.0) / 30.0)
             .collect();
         let nf4 = Nf4::quantize(&values).unwrap();
-        let whole = unpacked(&nf4);
+        let whole = nf4.values();
         for (start, length) in [
             (0, 1),
             (1, 1),
@@ -232,7 +256,7 @@ mod tests {
     #[test]
     fn nothing_and_zeros_and_what_is_not_finite() {
         assert!(Nf4::quantize(&[]).unwrap().is_empty());
-        assert_eq!(unpacked(&Nf4::quantize(&[0.0; 70]).unwrap()), [0.0; 70]);
+        assert_eq!(Nf4::quantize(&[0.0; 70]).unwrap().values(), [0.0; 70]);
         for bad in [f32::NAN, f32::INFINITY] {
             assert!(Nf4::quantize(&[1.0, bad, 2.0]).is_err());
         }

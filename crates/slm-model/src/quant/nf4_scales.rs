@@ -10,7 +10,7 @@ use std::sync::OnceLock;
 use super::nf4::nearest;
 
 /// Scales that share a nested scale.
-const NESTED_BLOCK: usize = 256;
+pub(super) const NESTED_BLOCK: usize = 256;
 
 /// Quantized scales.
 #[derive(Debug, Clone, PartialEq)]
@@ -34,6 +34,23 @@ impl Nf4Scales {
             let coded = |scale: &f32| nearest(code(), on_grid((scale - offset) * inverse)) as u8;
             codes.extend(block.iter().map(coded));
         }
+        Self {
+            codes,
+            nested,
+            offset,
+        }
+    }
+
+    /// Takes over what another program quantized.
+    ///
+    /// # Panics
+    /// When there is not one nested scale to each 256 codes.
+    pub fn from_parts(codes: Vec<u8>, nested: Vec<f32>, offset: f32) -> Self {
+        assert_eq!(
+            nested.len(),
+            codes.len().div_ceil(NESTED_BLOCK),
+            "nested scales"
+        );
         Self {
             codes,
             nested,
@@ -76,7 +93,7 @@ fn on_grid(value: f32) -> f32 {
 
 /// bitsandbytes' signed dynamic map of 8 bits: for each power of ten from 1e-6 to 1, the middles
 /// of `2^i` equal steps of 0.1..1, in both signs; 0 and 1 beside them (Dettmers 2016).
-fn code() -> &'static [f32] {
+pub(super) fn code() -> &'static [f32] {
     static TABLE: OnceLock<Vec<f32>> = OnceLock::new();
     TABLE.get_or_init(|| {
         let mut table = vec![0.0, 1.0];

@@ -6,6 +6,7 @@
 //! fused multiply-add, group by group.
 
 use super::activations::CodeTile;
+use super::nf4::{BLOCK, CODE};
 use super::{GROUP, LANES};
 
 /// Bytes of one step of packed weights: four columns of each lane.
@@ -76,6 +77,26 @@ pub(super) fn bf16_panels<const M: usize, const N: usize>(
             accumulate(&mut sums, &w.map(widen), x);
         }
         out[..M].copy_from_slice(&sums);
+    }
+}
+
+/// # Shapes
+/// `codes` [numbers][LANES / 2], the first half of the lanes in the low nibbles, `scales`
+/// [numbers / BLOCK][LANES], `out` [numbers][LANES].
+pub(super) fn widen_nf4(
+    codes: &[[u8; LANES / 2]],
+    scales: &[[f32; LANES]],
+    out: &mut [[f32; LANES]],
+) {
+    let blocks = codes.chunks(BLOCK).zip(out.chunks_mut(BLOCK));
+    for ((codes, out), scale) in blocks.zip(scales) {
+        for (codes, out) in codes.iter().zip(out) {
+            for (lane, byte) in codes.iter().enumerate() {
+                let high = lane + LANES / 2;
+                out[lane] = CODE[usize::from(byte & 15)] * scale[lane];
+                out[high] = CODE[usize::from(byte >> 4)] * scale[high];
+            }
+        }
     }
 }
 

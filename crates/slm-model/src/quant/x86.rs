@@ -8,6 +8,7 @@ use std::arch::x86_64::*;
 
 use super::activations::CodeTile;
 use super::isa::{Isa, Level};
+use super::nf4::{BLOCK, CODE};
 use super::portable::{self, Panels, STEP};
 use super::{GROUP, LANES};
 
@@ -42,6 +43,22 @@ pub(super) fn bf16_panels<const M: usize, const N: usize>(
         Level::Avx2 => unsafe { bf16_avx2::<M, N>(w, x, out, out_stride) },
         // SAFETY: as above.
         Level::Avx512 => unsafe { bf16_avx512::<M, N>(w, x, out, out_stride) },
+    }
+}
+
+/// As [`portable::widen_nf4`], on `isa`.
+pub(super) fn widen_nf4(
+    isa: Isa,
+    codes: &[[u8; LANES / 2]],
+    scales: &[[f32; LANES]],
+    out: &mut [[f32; LANES]],
+) {
+    match isa.level() {
+        Level::Portable => portable::widen_nf4(codes, scales, out),
+        // SAFETY: an `Isa` is made by detection only, so the machine has what the function enables.
+        Level::Avx2 => unsafe { widen_nf4_avx2(codes, scales, out) },
+        // SAFETY: as above.
+        Level::Avx512 => unsafe { widen_nf4_avx512(codes, scales, out) },
     }
 }
 
@@ -124,6 +141,48 @@ fn bf16_avx2<const M: usize, const N: usize>(
     {
         in_fours!(bf16_rows, M, out, [], panel, x)
     }
+}
+
+#[target_feature(enable = "avx2,fma,f16c")]
+fn widen_nf4_avx2(codes: &[[u8; LANES / 2]], scales: &[[f32; LANES]], out: &mut [[f32; LANES]]) {
+    let (low, high) = halves_f32(&CODE);
+    let value = |code: __m256i| {
+        let (low, high) = (
+            _mm256_permutevar8x32_ps(low, code),
+            _mm256_permutevar8x32_ps(high, code),
+        );
+        // The fourth bit says which half of the table.
+        _mm256_blendv_ps(
+            low,
+            high,
+            _mm256_castsi256_ps(_mm256_slli_epi32::<28>(code)),
+        )
+    };
+    let blocks = codes.chunks(BLOCK).zip(out.chunks_mut(BLOCK));
+    for ((codes, out), scale) in blocks.zip(scales) {
+        let (first, second) = halves_f32(scale);
+        for (codes, out) in codes.iter().zip(out) {
+            let codes = nibbles(codes);
+            let one = value(_mm256_cvtepu8_epi32(codes));
+            let two = value(_mm256_cvtepu8_epi32(_mm_unpackhi_epi64(codes, codes)));
+            let (to, rest) = out.split_at_mut(LANES / 2);
+            // SAFETY: each half has the eight floats that an unaligned store writes.
+            unsafe {
+                _mm256_storeu_ps(to.as_mut_ptr(), _mm256_mul_ps(one, first));
+                _mm256_storeu_ps(rest.as_mut_ptr(), _mm256_mul_ps(two, second));
+            }
+        }
+    }
+}
+
+/// The low nibbles of eight bytes, then the high ones, a byte each.
+#[target_feature(enable = "avx2,fma,f16c")]
+#[inline]
+fn nibbles(codes: &[u8; LANES / 2]) -> __m128i {
+    let mask = _mm_set1_epi8(15);
+    let bytes = _mm_cvtsi64_si128(i64::from_le_bytes(*codes));
+    let high = _mm_and_si128(_mm_srli_epi16::<4>(bytes), mask);
+    _mm_unpacklo_epi64(_mm_and_si128(bytes, mask), high)
 }
 
 #[target_feature(enable = "avx2,fma,f16c")]
@@ -391,6 +450,20 @@ fn bf16_avx512<const M: usize, const N: usize>(
     }
     for (sums, out) in sums.iter().zip(out.chunks_mut(out_stride)) {
         store(sums, out);
+    }
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni,avx2,fma,f16c")]
+fn widen_nf4_avx512(codes: &[[u8; LANES / 2]], scales: &[[f32; LANES]], out: &mut [[f32; LANES]]) {
+    let table = load_f32(&CODE);
+    let blocks = codes.chunks(BLOCK).zip(out.chunks_mut(BLOCK));
+    for ((codes, out), scale) in blocks.zip(scales) {
+        let scale = load_f32(scale);
+        for (codes, out) in codes.iter().zip(out) {
+            let codes = _mm512_cvtepu8_epi32(nibbles(codes));
+            let values = _mm512_mul_ps(_mm512_permutexvar_ps(codes, table), scale);
+            store(&[values], std::slice::from_mut(out));
+        }
     }
 }
 
