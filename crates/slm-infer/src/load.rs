@@ -7,6 +7,7 @@ use half::bf16;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use slm_model::lora::{Adapter, LoraPair};
+use slm_model::quant::nf4::Nf4;
 use slm_model::quant::{
     Bits, DenseMatrix, PackedMatrix, QuantizationConfig, QuantizedMatrix, StoredWeight, Weights,
     nf4_format,
@@ -41,6 +42,8 @@ pub enum WeightFormat {
     Bf16,
     /// Linear layers in 8 or 4 bits, the embedding and the head in 8.
     Quantized(Bits),
+    /// Linear layers in NF4, the embedding and the head in bfloat16.
+    Nf4,
 }
 
 /// A checkpoint's folder, and an adapter to merge.
@@ -206,6 +209,11 @@ impl WeightFormat {
         Ok(match self {
             Self::F32 => Weights::Dense(DenseMatrix::from_f32(values, rows, columns)),
             Self::Bf16 => dense_bf16(values, rows, columns),
+            Self::Nf4 if table => dense_bf16(values, rows, columns),
+            Self::Nf4 => {
+                let nf4 = Nf4::quantize(values)?;
+                Weights::Dense(DenseMatrix::from_nf4(&nf4, rows, columns))
+            }
             Self::Quantized(bits) => {
                 let bits = if table { Bits::Int8 } else { bits };
                 let matrix = QuantizedMatrix::quantize(values, rows, columns, bits)?;

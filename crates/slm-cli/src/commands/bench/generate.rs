@@ -22,6 +22,8 @@ enum Format {
     Int8,
     /// 4 bits.
     Int4,
+    /// 4-bit NormalFloat.
+    Nf4,
 }
 
 /// Arguments of `slm bench generate`.
@@ -60,6 +62,7 @@ impl BenchGenerate {
             Format::Bf16 => WeightFormat::Bf16,
             Format::Int8 => WeightFormat::Quantized(Bits::Int8),
             Format::Int4 => WeightFormat::Quantized(Bits::Int4),
+            Format::Nf4 => WeightFormat::Nf4,
         };
         if let (Some(requests), Some(prefix)) = (self.requests, self.prefix) {
             let settings = SharedSettings {
