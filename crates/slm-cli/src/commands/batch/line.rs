@@ -4,6 +4,7 @@
 
 use std::sync::{Arc, OnceLock};
 
+use serde::Deserialize;
 use serde_json::{Value, json};
 use slm_infer::{
     Answer, Constraint, Engine, Finish, Grammar, GrammarError, Grammars, InferError, MaskSource,
@@ -39,12 +40,7 @@ impl Line {
     pub fn read(text: &str) -> Self {
         let value: Value = match serde_json::from_str(text) {
             Ok(value) => value,
-            Err(error) => {
-                return Self {
-                    custom_id: Value::Null,
-                    request: Err(Refused::Line(format!("the line is not JSON: {error}"))),
-                };
-            }
+            Err(error) => return Self::unread(text, &error),
         };
         let custom_id = value.get("custom_id").cloned().unwrap_or_default();
         let request = match value.get("body") {
@@ -52,6 +48,23 @@ impl Line {
             None => Err(Refused::Line("the line has no `body`".to_owned())),
         };
         Self { custom_id, request }
+    }
+
+    /// A line that cannot be read: no JSON, or JSON that is nested deeper than the reader goes, whose
+    /// id is known all the same.
+    fn unread(text: &str, error: &serde_json::Error) -> Self {
+        #[derive(Deserialize)]
+        struct Known {
+            custom_id: Value,
+        }
+        let (custom_id, what) = match serde_json::from_str::<Known>(text) {
+            Ok(known) => (known.custom_id, "is nested too deep"),
+            Err(_) => (Value::Null, "is not JSON"),
+        };
+        Self {
+            custom_id,
+            request: Err(Refused::Line(format!("the line {what}: {error}"))),
+        }
     }
 
     /// The id by which the caller knows the request.
@@ -295,6 +308,18 @@ mod tests {
         let value = refusal(&line, refused);
         assert_eq!(value["error"]["code"], "invalid_line");
         assert_eq!(value["custom_id"], Value::Null);
+        let (open, close) = ("[".repeat(400), "]".repeat(400));
+        let line = Line::read(&format!(r#"{{"custom_id":"deep","body":{open}{close}}}"#));
+        let Err(refused) = &line.request else {
+            panic!("read")
+        };
+        let value = refusal(&line, refused);
+        assert_eq!(value["custom_id"], "deep");
+        let message = value["error"]["message"].as_str().unwrap_or_default();
+        assert!(
+            message.starts_with("the line is nested too deep"),
+            "{value}"
+        );
         let line = Line::read(r#"{"custom_id":"a","body":{"messages":3}}"#);
         let Err(refused) = &line.request else {
             panic!("read")
