@@ -10,21 +10,12 @@ use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::{Autodiff, Flex};
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::Tensor;
 
 use super::fused::{primitive, tensor};
 use super::{DecoderBackend, Labels};
 use crate::kernels::frozen_head::forward_backward;
 use crate::quant::FrozenMatrix;
-
-/// The whole matrix on a device, in the format that it is multiplied in there.
-pub(super) fn widened<B: DecoderBackend>(w: &FrozenMatrix, device: &B::Device) -> Tensor<B, 2> {
-    let wide = Tensor::from_data(TensorData::new(w.dequantize(), w.shape()), device);
-    match B::NARROW {
-        None => wide,
-        Some(narrow) => wide.cast(narrow),
-    }
-}
 
 /// `x W^T` on flex.
 pub(super) fn linear(x: Tensor<Flex, 2>, w: &FrozenMatrix) -> Tensor<Flex, 2> {
@@ -130,10 +121,15 @@ pub(super) fn tracked_cross_entropy<B: DecoderBackend, C: CheckpointStrategy>(
 #[cfg(test)]
 mod tests {
     use burn::backend::NdArray;
-    use burn::tensor::Tolerance;
+    use burn::tensor::{TensorData, Tolerance};
 
     use super::*;
     use crate::kernels::testing::random;
+
+    fn wide<B: DecoderBackend>(w: &FrozenMatrix) -> Tensor<Autodiff<B>, 2> {
+        let data = TensorData::new(w.dequantize(), w.shape());
+        Tensor::from_data(data, &Default::default())
+    }
 
     fn matrix() -> Arc<FrozenMatrix> {
         Arc::new(FrozenMatrix::nf4(&random(3, 9 * 5), 9, 5).unwrap())
@@ -158,10 +154,7 @@ mod tests {
 
     #[test]
     fn linear_is_that_of_the_widened_matrix_on_every_backend() {
-        let dense = run::<Flex, 2>(|x, w| {
-            let wide = widened::<Autodiff<Flex>>(w, &x.device());
-            Autodiff::<Flex>::linear_rows(x, wide)
-        });
+        let dense = run::<Flex, 2>(|x, w| Autodiff::<Flex>::linear_rows(x, wide::<Flex>(w)));
         same(
             run::<Flex, 2>(Autodiff::<Flex>::frozen_linear),
             dense.clone(),
@@ -176,8 +169,7 @@ mod tests {
             weights: vec![1.0, 0.25, 2.0, 0.5],
         };
         let dense = run::<Flex, 1>(|x, w| {
-            let wide = widened::<Autodiff<Flex>>(w, &x.device());
-            Autodiff::<Flex>::cross_entropy(x, wide, &labels, Some(0.8))
+            Autodiff::<Flex>::cross_entropy(x, wide::<Flex>(w), &labels, Some(0.8))
         });
         let fused =
             run::<Flex, 1>(|x, w| Autodiff::<Flex>::frozen_cross_entropy(x, w, &labels, Some(0.8)));

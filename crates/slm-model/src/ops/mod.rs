@@ -9,8 +9,10 @@ mod frozen;
 mod fused;
 mod joined;
 mod node;
+mod resident;
 
 pub use composed::{product, soft_cap, widened};
+pub use resident::Resident;
 
 use std::sync::Arc;
 
@@ -197,7 +199,7 @@ pub trait DecoderBackend: Backend {
     /// # Shapes
     /// `x` [m, in], `w` [out, in].
     fn frozen_linear(x: Tensor<Self, 2>, w: &Arc<FrozenMatrix>) -> Tensor<Self, 2> {
-        let wide = frozen::widened::<Self>(w, &x.device());
+        let wide = resident::widened::<Self>(w, &x.device());
         Self::linear_rows(x, wide)
     }
 
@@ -206,7 +208,7 @@ pub trait DecoderBackend: Backend {
     /// # Shapes
     /// `dy` [m, out], `w` [out, in].
     fn frozen_linear_dx(dy: Tensor<Self, 2>, w: &Arc<FrozenMatrix>) -> Tensor<Self, 2> {
-        let wide = frozen::widened::<Self>(w, &dy.device());
+        let wide = resident::widened::<Self>(w, &dy.device());
         product(dy, wide)
     }
 
@@ -220,7 +222,7 @@ pub trait DecoderBackend: Backend {
         labels: &Labels,
         cap: Option<f64>,
     ) -> Tensor<Self, 1> {
-        let wide = frozen::widened::<Self>(w, &hidden.device());
+        let wide = resident::widened::<Self>(w, &hidden.device());
         Self::cross_entropy(hidden, wide, labels, cap)
     }
 }

@@ -14,7 +14,7 @@ use burn::tensor::{FloatDType, Tensor};
 
 use super::fused::{LoraDims, attend, gather, lora_forward, primitive, tensor};
 use super::joined::{self, attention_gradients};
-use super::{AttentionContext, DecoderBackend, Labels, composed, frozen};
+use super::{AttentionContext, DecoderBackend, Labels, composed, frozen, resident};
 use crate::kernels::cross_entropy::{Want, forward_backward};
 use crate::kernels::gated::{self, Activation};
 use crate::kernels::gemm::{self, Threads, View, Write, product};
@@ -448,7 +448,7 @@ impl<B: DecoderBackend, C: CheckpointStrategy> DecoderBackend for Autodiff<B, C>
         cap: Option<f64>,
     ) -> Tensor<Self, 1> {
         if !B::FUSED {
-            let wide = frozen::widened::<Self>(w, &hidden.device());
+            let wide = Tensor::from_inner(resident::widened::<B>(w, &hidden.device()));
             return composed::cross_entropy(hidden, wide, labels, cap);
         }
         frozen::tracked_cross_entropy(hidden, w, labels, cap)

@@ -10,9 +10,10 @@ use half::slice::HalfFloatSliceExt;
 use rayon::prelude::*;
 
 use super::matrix::QuantizedMatrix;
-use super::nf4::Nf4;
+use super::nf4::{BLOCK, Nf4};
 use crate::error::Result;
 use crate::kernels::gemm::{Threads, View, Write, product};
+use crate::ops::Resident;
 
 /// Widened numbers held at once: 1 MB.
 const TILE: usize = 256 * 1024;
@@ -26,6 +27,32 @@ pub struct FrozenMatrix {
     rows: usize,
     columns: usize,
     stored: Stored,
+    /// What of it lies on a device.
+    resident: Resident,
+}
+
+/// A matrix's codes and scales, for backends that widen them by their own operations.
+pub(crate) enum Pieces {
+    /// All values, row-major.
+    Floats(Vec<f32>),
+    /// Codes of the whole as one line, from 0 to 15, and the scales of its blocks.
+    Nf4 {
+        /// A code each.
+        codes: Vec<u8>,
+        /// A scale for each block.
+        scales: Vec<f32>,
+    },
+    /// Codes row by row, from 0, and the scales of each row's groups.
+    Integers {
+        /// A code each, half the range above its value.
+        codes: Vec<u8>,
+        /// Width of the codes.
+        bits: usize,
+        /// [rows, groups].
+        scales: Vec<f32>,
+        /// Columns of a group.
+        width: usize,
+    },
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -59,6 +86,7 @@ impl FrozenMatrix {
             rows,
             columns,
             stored,
+            resident: Resident::default(),
         }
     }
 
@@ -68,6 +96,7 @@ impl FrozenMatrix {
             rows: matrix.rows(),
             columns: matrix.columns(),
             stored: Stored::Codes(matrix),
+            resident: Resident::default(),
         }
     }
 
@@ -82,6 +111,7 @@ impl FrozenMatrix {
             rows,
             columns,
             stored,
+            resident: Resident::default(),
         }
     }
 
@@ -96,6 +126,35 @@ impl FrozenMatrix {
             Stored::Nf4(nf4) => nf4.bytes(),
             Stored::Bf16(values) => 2 * values.len(),
             Stored::Codes(matrix) => matrix.codes().len() + 4 * matrix.scales().len(),
+        }
+    }
+
+    /// What of it lies on a device.
+    pub(crate) fn resident(&self) -> &Resident {
+        &self.resident
+    }
+
+    /// Its codes and scales.
+    pub(crate) fn pieces(&self) -> Pieces {
+        match &self.stored {
+            Stored::Bf16(_) => Pieces::Floats(self.dequantize()),
+            Stored::Nf4(nf4) => {
+                let blocks = nf4.len().div_ceil(BLOCK);
+                Pieces::Nf4 {
+                    codes: (0..nf4.len()).map(|at| nf4.code(at)).collect(),
+                    scales: (0..blocks).map(|block| nf4.scales().get(block)).collect(),
+                }
+            }
+            Stored::Codes(matrix) => {
+                let half = matrix.bits().half();
+                let stored = |code: &i8| (i32::from(*code) + half) as u8;
+                Pieces::Integers {
+                    codes: matrix.codes().iter().map(stored).collect(),
+                    bits: matrix.bits().width(),
+                    scales: matrix.scales().to_vec(),
+                    width: matrix.format().group.width(self.columns),
+                }
+            }
         }
     }
 
