@@ -16,6 +16,7 @@ use slm_infer::{
     Answer, Ends, Engine, EngineSettings, Finish, GrammarError, Grammars, MaskSource, Model,
     Request,
 };
+use slm_model::place::Place;
 use slm_model::{ChatMessage, Conversation, Tokenizer};
 
 use crate::constraint;
@@ -55,19 +56,20 @@ pub struct Generated {
 }
 
 impl LocalModel {
-    /// Loads the model in `folder`, with an adapter where one is given; [`LocalModel::begin`] goes
-    /// before its first answers.
+    /// Loads the model in `folder`, with an adapter and with its linear layers at a place where these
+    /// are given; [`LocalModel::begin`] goes before its first answers.
     ///
     /// # Errors
     /// Files are missing or damaged, or do not belong together.
     pub fn load(
         folder: &Path,
         adapter: Option<&Path>,
+        place: Option<&dyn Place>,
         task: Task,
         max_tokens: usize,
     ) -> Result<Self> {
         let tokenizer = Tokenizer::load(folder)?;
-        let model = Model::load_adapted(folder, adapter)?;
+        let model = Model::load_at(folder, adapter, place)?;
         tokenizer.check_fits(model.config().vocab_size)?;
         Ok(Self {
             name: String::new(),

@@ -29,7 +29,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 batch,
                 seed: 1,
             };
-            let report = bench(&config, settings)?;
+            let report = bench(&config, settings, None)?;
             println!("{name} batch {batch}: {}", serde_json::to_string(&report)?);
         }
     }

@@ -6,6 +6,7 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
 use slm_model::ModelConfig;
+use slm_model::place::Place;
 use slm_model::quant::{Isa, Threads};
 
 use crate::awake::awake;
@@ -49,12 +50,17 @@ pub struct BenchReport {
     pub threads: usize,
 }
 
-/// Measures a model of this shape with random weights.
+/// Measures a model of this shape with random weights, its linear layers at `place` where one is
+/// given.
 ///
 /// # Errors
 /// When prompt and answer exceed the context, or are empty.
-pub fn bench(config: &ModelConfig, settings: BenchSettings) -> Result<BenchReport> {
-    let model = drawn(config, settings.format, settings.seed)?;
+pub fn bench(
+    config: &ModelConfig,
+    settings: BenchSettings,
+    place: Option<&dyn Place>,
+) -> Result<BenchReport> {
+    let model = drawn(config, settings.format, settings.seed, place)?;
     let mut rng = ChaCha8Rng::seed_from_u64(settings.seed);
     let mut prompt = || -> Vec<u32> {
         (0..settings.prompt)
@@ -132,8 +138,12 @@ pub struct SharedReport {
 ///
 /// # Errors
 /// When prompt and answer exceed the context, or are empty.
-pub fn bench_shared(config: &ModelConfig, settings: SharedSettings) -> Result<SharedReport> {
-    let model = drawn(config, settings.format, settings.seed)?;
+pub fn bench_shared(
+    config: &ModelConfig,
+    settings: SharedSettings,
+    place: Option<&dyn Place>,
+) -> Result<SharedReport> {
+    let model = drawn(config, settings.format, settings.seed, place)?;
     let mut rng = ChaCha8Rng::seed_from_u64(settings.seed);
     let mut draw = |count: usize| -> Vec<u32> {
         (0..count)
@@ -182,8 +192,13 @@ pub fn bench_shared(config: &ModelConfig, settings: SharedSettings) -> Result<Sh
     })
 }
 
-fn drawn(config: &ModelConfig, format: WeightFormat, seed: u64) -> Result<Model> {
-    Model::build(config.clone(), &mut Drawn::new(format, seed))
+fn drawn(
+    config: &ModelConfig,
+    format: WeightFormat,
+    seed: u64,
+    place: Option<&dyn Place>,
+) -> Result<Model> {
+    Model::build_at(config.clone(), &mut Drawn::new(format, seed), place)
 }
 
 /// Seconds of all prefills and of `new` decode steps of all sequences, after one of each unmeasured.
@@ -230,7 +245,7 @@ mod tests {
             batch: 2,
             seed: 1,
         };
-        let report = bench(&config, settings).unwrap();
+        let report = bench(&config, settings, None).unwrap();
         assert!(report.prefill_tokens_per_second > 0.0 && report.decode_tokens_per_second > 0.0);
         assert!(report.engine_tokens_per_second > 0.0 && report.weight_bytes > 0);
         assert!(
@@ -239,7 +254,8 @@ mod tests {
                 BenchSettings {
                     prompt: 29,
                     ..settings
-                }
+                },
+                None
             )
             .is_err()
         );
@@ -249,7 +265,8 @@ mod tests {
                 BenchSettings {
                     prompt: 0,
                     ..settings
-                }
+                },
+                None
             )
             .is_err()
         );
@@ -262,7 +279,7 @@ mod tests {
             batch: 4,
             seed: 1,
         };
-        let report = bench_shared(&config, shared).unwrap();
+        let report = bench_shared(&config, shared, None).unwrap();
         assert!(report.same_answers && report.ratio > 0.0);
     }
 }

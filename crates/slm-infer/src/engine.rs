@@ -93,13 +93,18 @@ impl Engine {
         if rayon::current_thread_index().is_some() {
             // Already on one of the pool's threads: waiting here for another could block it.
             self.work(&queue, batch, Threads::All, &mut deliver);
-        } else if workers > 1 && self.model.weight_bytes() <= SMALL_WEIGHTS {
+        } else if workers > 1 && self.each_by_itself() {
             let slots = batch.div_ceil(workers);
             self.delegate(workers, &queue, slots, Threads::One, &mut deliver);
         } else {
             self.delegate(1, &queue, batch, Threads::All, &mut deliver);
         }
         answers.into_iter().flatten().collect()
+    }
+
+    /// Whether every thread had better answer requests of its own.
+    fn each_by_itself(&self) -> bool {
+        self.model.weight_bytes() <= SMALL_WEIGHTS && !self.model.is_elsewhere()
     }
 
     /// Has threads of the pool do the work, each with its own slots, and hears of the answers here.

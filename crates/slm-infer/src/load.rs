@@ -9,8 +9,8 @@ use rand_chacha::ChaCha8Rng;
 use slm_model::lora::{Adapter, LoraPair};
 use slm_model::quant::nf4::Nf4;
 use slm_model::quant::{
-    Bits, DenseMatrix, PackedMatrix, QuantizationConfig, QuantizedMatrix, StoredWeight, Weights,
-    nf4_format,
+    Bits, DenseMatrix, FrozenMatrix, PackedMatrix, QuantizationConfig, QuantizedMatrix,
+    StoredWeight, Weights, nf4_format,
 };
 use slm_model::weights::Weights as Tables;
 use slm_model::{Checkpoint, ModelConfig, ModelError};
@@ -25,6 +25,12 @@ pub trait WeightSource {
     /// # Errors
     /// When it is not there or not of that shape.
     fn matrix(&mut self, module: &str, rows: usize, columns: usize) -> Result<Weights>;
+
+    /// The same for a device, packed as it is stored.
+    ///
+    /// # Errors
+    /// As [`WeightSource::matrix`].
+    fn frozen(&mut self, module: &str, rows: usize, columns: usize) -> Result<FrozenMatrix>;
 
     /// The vector `name`, such as `model.norm.weight`.
     ///
@@ -97,7 +103,7 @@ impl Files {
     }
 
     /// The weight of `module` with its adapter's update, in f32.
-    fn adapted(&self, pair: &LoraPair, rows: usize, columns: usize) -> Result<Weights> {
+    fn adapted(&self, pair: &LoraPair, rows: usize, columns: usize) -> Result<Vec<f32>> {
         let module = &pair.module;
         let mut values = match self.quantized(module, rows, columns)? {
             Some(stored) => stored.values(),
@@ -106,15 +112,16 @@ impl Files {
                 .read(&format!("{module}.weight"), &[rows, columns])?,
         };
         pair.merge_into(&mut values, self.rank, self.scale);
-        let matrix = DenseMatrix::from_f32(&values, rows, columns);
-        Ok(Weights::Dense(matrix))
+        Ok(values)
     }
 }
 
 impl WeightSource for Files {
     fn matrix(&mut self, module: &str, rows: usize, columns: usize) -> Result<Weights> {
         if let Some(pair) = self.pairs.get(module) {
-            return self.adapted(pair, rows, columns);
+            let values = self.adapted(pair, rows, columns)?;
+            let matrix = DenseMatrix::from_f32(&values, rows, columns);
+            return Ok(Weights::Dense(matrix));
         }
         match self.quantized(module, rows, columns)? {
             Some(StoredWeight::Packed(matrix)) => {
@@ -137,6 +144,30 @@ impl WeightSource for Files {
         }))
     }
 
+    fn frozen(&mut self, module: &str, rows: usize, columns: usize) -> Result<FrozenMatrix> {
+        if let Some(pair) = self.pairs.get(module) {
+            let values = self.adapted(pair, rows, columns)?;
+            return Ok(FrozenMatrix::floats(values, rows, columns));
+        }
+        match self.quantized(module, rows, columns)? {
+            Some(StoredWeight::Packed(matrix)) => return Ok(FrozenMatrix::codes(matrix)),
+            Some(StoredWeight::Nf4(nf4)) => {
+                return Ok(FrozenMatrix::packed_nf4(nf4, rows, columns));
+            }
+            Some(StoredWeight::Floats(values)) => {
+                return Ok(FrozenMatrix::floats(values, rows, columns));
+            }
+            None => {}
+        }
+        let name = format!("{module}.weight");
+        let is_bf16 = self.checkpoint.stream(&name, &[rows, columns])?.is_bf16();
+        let values = self.checkpoint.read(&name, &[rows, columns])?;
+        Ok(match is_bf16 {
+            true => FrozenMatrix::bf16(&values, rows, columns),
+            false => FrozenMatrix::floats(values, rows, columns),
+        })
+    }
+
     fn vector(&mut self, name: &str, length: usize) -> Result<Vec<f32>> {
         Ok(self.checkpoint.read(name, &[length])?)
     }
@@ -156,17 +187,27 @@ impl InMemory {
             .tables
             .take(name)
             .filter(|values| values.len() == length);
-        Ok(values.ok_or_else(|| {
-            let problem = format!("weight `{name}` with {length} numbers is missing");
-            ModelError::setting(problem, "the weights do not belong to this config")
-        })?)
+        Ok(values.ok_or_else(|| missing(name, length))?)
     }
+}
+
+fn missing(name: &str, length: usize) -> ModelError {
+    let problem = format!("weight `{name}` with {length} numbers is missing");
+    ModelError::setting(problem, "the weights do not belong to this config")
 }
 
 impl WeightSource for InMemory {
     fn matrix(&mut self, module: &str, rows: usize, columns: usize) -> Result<Weights> {
         let values = self.take(&format!("{module}.weight"), rows * columns)?;
         self.format.hold(module, &values, rows, columns)
+    }
+
+    fn frozen(&mut self, module: &str, rows: usize, columns: usize) -> Result<FrozenMatrix> {
+        // Left there: the head may be the embedding, which is asked for as well.
+        let values = self.tables.get(&format!("{module}.weight"));
+        let values = values.filter(|values| values.len() == rows * columns);
+        let values = values.ok_or_else(|| missing(module, rows * columns))?;
+        self.format.freeze(module, values, rows, columns)
     }
 
     fn vector(&mut self, name: &str, length: usize) -> Result<Vec<f32>> {
@@ -188,14 +229,24 @@ impl Drawn {
         let rng = ChaCha8Rng::seed_from_u64(seed);
         Self { format, rng }
     }
+
+    fn draw(&mut self, count: usize) -> Vec<f32> {
+        let bound = 0.02 * 3f32.sqrt();
+        (0..count)
+            .map(|_| self.rng.random_range(-bound..bound))
+            .collect()
+    }
 }
 
 impl WeightSource for Drawn {
     fn matrix(&mut self, module: &str, rows: usize, columns: usize) -> Result<Weights> {
-        let bound = 0.02 * 3f32.sqrt();
-        let mut draw = || self.rng.random_range(-bound..bound);
-        let values: Vec<f32> = (0..rows * columns).map(|_| draw()).collect();
+        let values = self.draw(rows * columns);
         self.format.hold(module, &values, rows, columns)
+    }
+
+    fn frozen(&mut self, module: &str, rows: usize, columns: usize) -> Result<FrozenMatrix> {
+        let values = self.draw(rows * columns);
+        self.format.freeze(module, &values, rows, columns)
     }
 
     fn vector(&mut self, _: &str, length: usize) -> Result<Vec<f32>> {
@@ -203,9 +254,34 @@ impl WeightSource for Drawn {
     }
 }
 
+fn is_table(module: &str) -> bool {
+    module == "lm_head" || module.ends_with("embed_tokens")
+}
+
 impl WeightFormat {
+    /// As [`WeightFormat::hold`], for a device.
+    fn freeze(
+        self,
+        module: &str,
+        values: &[f32],
+        rows: usize,
+        columns: usize,
+    ) -> Result<FrozenMatrix> {
+        let table = is_table(module);
+        Ok(match self {
+            Self::F32 => FrozenMatrix::floats(values.to_vec(), rows, columns),
+            Self::Bf16 => FrozenMatrix::bf16(values, rows, columns),
+            Self::Nf4 if table => FrozenMatrix::bf16(values, rows, columns),
+            Self::Nf4 => FrozenMatrix::nf4(values, rows, columns)?,
+            Self::Quantized(bits) => {
+                let bits = if table { Bits::Int8 } else { bits };
+                FrozenMatrix::codes(QuantizedMatrix::quantize(values, rows, columns, bits)?)
+            }
+        })
+    }
+
     fn hold(self, module: &str, values: &[f32], rows: usize, columns: usize) -> Result<Weights> {
-        let table = module == "lm_head" || module.ends_with("embed_tokens");
+        let table = is_table(module);
         Ok(match self {
             Self::F32 => Weights::Dense(DenseMatrix::from_f32(values, rows, columns)),
             Self::Bf16 => dense_bf16(values, rows, columns),

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use slm_model::ModelConfig;
 use slm_model::config::LinearShape;
+use slm_model::place::Place;
 use slm_model::quant::{Linear, Threads, Weights};
 
 use crate::error::Result;
@@ -105,21 +106,49 @@ impl Model {
         Self::build(config, &mut files)
     }
 
+    /// As [`Model::load_adapted`], with the products of linear layers computed at `place`, where
+    /// one is given.
+    ///
+    /// # Errors
+    /// As [`Model::load_adapted`].
+    pub fn load_at(dir: &Path, adapter: Option<&Path>, place: Option<&dyn Place>) -> Result<Self> {
+        let config = ModelConfig::load(dir)?;
+        let mut files = Files::open(dir, &config, adapter)?;
+        Self::build_at(config, &mut files, place)
+    }
+
     /// Builds a model from weights of any source.
     ///
     /// # Errors
     /// When the source lacks a weight.
     pub fn build(config: ModelConfig, source: &mut dyn WeightSource) -> Result<Self> {
+        Self::build_at(config, source, None)
+    }
+
+    /// As [`Model::build`], with the products of linear layers computed at `place`, where one is
+    /// given. The embedding, norms and attention stay here.
+    ///
+    /// # Errors
+    /// As [`Model::build`].
+    pub fn build_at(
+        config: ModelConfig,
+        source: &mut dyn WeightSource,
+        place: Option<&dyn Place>,
+    ) -> Result<Self> {
         let d = config.hidden_size;
         let mut build = Builder {
             config: &config,
             source,
+            place,
+        };
+        // A table that is both is read as one here and as the other there.
+        let head = match (config.tie_word_embeddings, place) {
+            (true, None) => None,
+            (true, Some(place)) => Some(build.table_at("model.embed_tokens", place)?),
+            (false, None) => Some(build.table("lm_head")?),
+            (false, Some(place)) => Some(build.table_at("lm_head", place)?),
         };
         let embedding = build.table("model.embed_tokens")?;
-        let head = match config.tie_word_embeddings {
-            true => None,
-            false => Some(build.table("lm_head")?),
-        };
         let layers = (0..config.num_hidden_layers).map(|layer| build.layer(layer));
         let layers = layers.collect::<Result<_>>()?;
         let norm = build.norm("model.norm", d)?;
@@ -139,6 +168,11 @@ impl Model {
         &self.config
     }
 
+    /// Whether a device computes the products of its linear layers.
+    pub fn is_elsewhere(&self) -> bool {
+        self.head.as_ref().is_some_and(Linear::is_elsewhere)
+    }
+
     /// Bytes of the weights in memory.
     pub fn weight_bytes(&self) -> usize {
         let layers = self.layers.iter().map(|layer| {
@@ -153,6 +187,7 @@ impl Model {
 struct Builder<'a> {
     config: &'a ModelConfig,
     source: &'a mut dyn WeightSource,
+    place: Option<&'a dyn Place>,
 }
 
 impl Builder<'_> {
@@ -161,6 +196,16 @@ impl Builder<'_> {
         Ok(Linear::new(vec![
             self.source.matrix(module, rows, columns)?,
         ]))
+    }
+
+    fn table_at(&mut self, module: &str, place: &dyn Place) -> Result<Linear> {
+        let (rows, columns) = (self.config.vocab_size, self.config.hidden_size);
+        let matrix = self.source.frozen(module, rows, columns)?;
+        Ok(Linear::elsewhere(
+            place.product(vec![matrix]),
+            rows,
+            columns,
+        ))
     }
 
     fn norm(&mut self, module: &str, width: usize) -> Result<Vec<f32>> {
@@ -173,10 +218,14 @@ impl Builder<'_> {
     }
 
     fn projection(&mut self, block: &str, shapes: &[LinearShape]) -> Result<Projection> {
-        let (mut parts, mut biases) = (Vec::new(), Vec::new());
+        let (mut parts, mut frozen, mut biases) = (Vec::new(), Vec::new(), Vec::new());
         for shape in shapes {
             let module = format!("{block}.{}", shape.module);
-            parts.push(self.source.matrix(&module, shape.outputs, shape.inputs)?);
+            let (rows, columns) = (shape.outputs, shape.inputs);
+            match self.place {
+                None => parts.push(self.source.matrix(&module, rows, columns)?),
+                Some(_) => frozen.push(self.source.frozen(&module, rows, columns)?),
+            }
             if shape.bias {
                 biases.extend(
                     self.source
@@ -184,8 +233,16 @@ impl Builder<'_> {
                 );
             }
         }
+        let linear = match self.place {
+            None => Linear::new(parts),
+            Some(place) => {
+                let rows = shapes.iter().map(|shape| shape.outputs).sum();
+                let columns = shapes.first().map_or(0, |shape| shape.inputs);
+                Linear::elsewhere(place.product(frozen), rows, columns)
+            }
+        };
         Ok(Projection {
-            linear: Linear::new(parts),
+            linear,
             bias: (!biases.is_empty()).then_some(biases),
         })
     }

@@ -8,9 +8,10 @@ use slm_infer::load::InMemory;
 use slm_infer::{
     Answer, Cache, Ending, Engine, EngineSettings, Finish, Model, Request, TokenMask, WeightFormat,
 };
-use slm_model::ModelConfig;
+use slm_model::place::place_of;
 use slm_model::quant::{Bits, QuantizeSettings, Threads, quantize_checkpoint};
 use slm_model::weights::Weights;
+use slm_model::{Device, ModelConfig};
 
 fn fixture() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/hf/llama")
@@ -24,7 +25,8 @@ fn config(context: usize) -> ModelConfig {
     ModelConfig::from_json(&json, Path::new("shape")).unwrap()
 }
 
-fn model(format: WeightFormat) -> Model {
+/// A shape with its weights.
+fn loud() -> (ModelConfig, Weights) {
     let config = config(256);
     // Ten times the usual deviation, so that answers differ from prompt to prompt.
     let mut tables = Weights::random(&config, 11);
@@ -34,6 +36,11 @@ fn model(format: WeightFormat) -> Model {
         (name, values.into_iter().map(|v| v * factor).collect())
     });
     let tables = Weights::from_tables(loud.collect());
+    (config, tables)
+}
+
+fn model(format: WeightFormat) -> Model {
+    let (config, tables) = loud();
     Model::build(config, &mut InMemory { tables, format }).unwrap()
 }
 
@@ -291,4 +298,42 @@ fn damaged_folders_are_refused_with_the_place() {
         "{}",
         refusal(&target)
     );
+}
+
+#[test]
+fn linear_layers_on_a_device_answer_as_the_host_does() {
+    let place = place_of(Device::NdArray).unwrap();
+    let at = |format| {
+        let (config, tables) = loud();
+        let mut source = InMemory { tables, format };
+        let model = Model::build_at(config, &mut source, Some(&*place)).unwrap();
+        assert!(model.is_elsewhere());
+        model
+    };
+    let requests: Vec<Request> = (0..5)
+        .map(|seed| Request::greedy(prompt(seed, 20 + seed as usize), 12, vec![]))
+        .collect();
+    for format in FORMATS.into_iter().chain([WeightFormat::Nf4]) {
+        let (host, there) = (model(format), at(format));
+        // The host rounds what it multiplies integers with to 8 bits; floats are the same there.
+        let is_exact = !matches!(format, WeightFormat::Quantized(_));
+        let logits = |model: &Model| {
+            let mut cache = Cache::new(model.config(), 32);
+            model.prefill(&mut cache, &prompt(3, 30), Threads::All)
+        };
+        let (a, b) = (logits(&host), logits(&there));
+        let spread = a.iter().fold(0f32, |most, x| most.max(x.abs()));
+        let apart = a
+            .iter()
+            .zip(&b)
+            .fold(0f32, |most, (a, b)| most.max((a - b).abs()));
+        let allowed = if is_exact { 1e-4 } else { 0.1 };
+        assert!(apart < allowed * spread, "{format:?}: {apart} of {spread}");
+        let tokens = |model: Model| -> Vec<Vec<u32>> {
+            let answers = answers(&Engine::new(model), &requests).into_iter();
+            answers.map(|answer| answer.tokens).collect()
+        };
+        let (a, b) = (tokens(host), tokens(there));
+        assert!(!is_exact || a == b, "{format:?}");
+    }
 }

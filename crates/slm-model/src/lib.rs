@@ -20,6 +20,7 @@ pub mod lineage;
 pub mod linear;
 pub mod lora;
 pub mod ops;
+pub mod place;
 pub mod quant;
 pub mod rotary;
 mod rotary_tables;

@@ -53,14 +53,13 @@ pub struct Batch {
 impl Batch {
     /// Answers all lines.
     pub fn run(self, context: &Context) -> Result<()> {
-        context.check_answers()?;
         let total = count_lines(&self.input)?;
         let folder = context.workspace.model(&self.model)?;
         let tokenizer = Tokenizer::load(&folder)?;
         if let Some(adapter) = &self.adapter {
             check_base(context, adapter, &folder, self.force)?;
         }
-        let model = Model::load_adapted(&folder, self.adapter.as_deref())?;
+        let model = Model::load_at(&folder, self.adapter.as_deref(), context.place().as_deref())?;
         tokenizer.check_fits(model.config().vocab_size)?;
         let responder = Responder::new(
             &self.model,

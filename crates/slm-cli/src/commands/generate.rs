@@ -78,7 +78,6 @@ pub struct Chat {
 impl Generate {
     /// Answers one question.
     pub fn run(self, context: &Context) -> Result<()> {
-        context.check_answers()?;
         let prompt = match self.prompt.as_str() {
             "-" => {
                 let mut text = String::new();
@@ -111,7 +110,6 @@ impl Generate {
 impl Chat {
     /// Answers line after line of stdin, each in the light of those before.
     pub fn run(self, context: &Context) -> Result<()> {
-        context.check_answers()?;
         let speaker = Speaker::load(context, self.answering)?;
         let mut messages = speaker.opening();
         context
@@ -148,7 +146,11 @@ impl Speaker {
         if let Some(adapter) = &answering.adapter {
             check_base(context, adapter, &folder, answering.force)?;
         }
-        let model = Model::load_adapted(&folder, answering.adapter.as_deref())?;
+        let model = Model::load_at(
+            &folder,
+            answering.adapter.as_deref(),
+            context.place().as_deref(),
+        )?;
         tokenizer.check_fits(model.config().vocab_size)?;
         let held = answering.held.compile(context, &tokenizer, &model)?;
         Ok(Self {

@@ -15,6 +15,7 @@ pub mod tui;
 
 use anyhow::Result;
 use slm_model::Device;
+use slm_model::place::{Place, place_of};
 
 use crate::failure::Failure;
 use crate::terminal::Terminal;
@@ -33,28 +34,22 @@ pub struct Context {
 }
 
 impl Context {
-    /// For commands whose whole work is to answer.
+    /// For commands that compute with the host's kernels only.
     ///
     /// # Errors
-    /// The device that was asked for is one that answers are not computed on.
-    pub fn check_answers(&self) -> Result<()> {
-        match answers_on(self.device) {
-            true => Ok(()),
-            false => Err(Failure::usage(format!(
-                "answers are computed on the CPU, not on `{}`",
-                self.device
-            ))
-            .hint("leave `--device` out; training is what runs on a GPU")
-            .into()),
+    /// The device that was asked for is another.
+    pub fn check_host(&self) -> Result<()> {
+        match self.device {
+            Device::Flex => Ok(()),
+            other => Err(Failure::usage(format!("this is computed on the CPU, not on `{other}`"))
+                .hint("leave `--device` out; `slm train`, `generate`, `chat`, `batch`, `eval run` and `bench` run on a GPU")
+                .into()),
         }
     }
-}
 
-/// Whether answers are computed on a device.
-pub fn answers_on(device: Device) -> bool {
-    match device {
-        Device::Flex | Device::NdArray => true,
-        Device::Cuda(_) => false,
+    /// Where the linear layers of answers are multiplied, if not by the host's own kernels.
+    pub fn place(&self) -> Option<Box<dyn Place>> {
+        place_of(self.device)
     }
 }
 
@@ -64,15 +59,15 @@ mod tests {
     use crate::failure::describe;
 
     #[test]
-    fn answers_asked_of_a_gpu_are_refused_and_not_given_by_the_cpu() {
+    fn what_is_asked_of_a_gpu_is_refused_where_only_the_cpu_does_it() {
         let context = |device| Context {
             device,
             offline: true,
             terminal: Terminal::new(crate::terminal::Format::Text, true),
             workspace: Workspace::new("workspace"),
         };
-        context(Device::Flex).check_answers().unwrap();
-        let refused = context(Device::Cuda(1)).check_answers().unwrap_err();
+        context(Device::Flex).check_host().unwrap();
+        let refused = context(Device::Cuda(1)).check_host().unwrap_err();
         let (problem, hint, code) = describe(&refused);
         assert!(problem.contains("`cuda:1`"), "{problem}");
         assert!(hint.is_some() && code == 2);

@@ -74,7 +74,7 @@ fn group_of(text: &str) -> Result<Columns, String> {
 impl Quantize {
     /// Quantizes and prints where the new model is.
     pub fn run(self, context: &Context) -> Result<()> {
-        context.check_answers()?;
+        context.check_host()?;
         let model = context.workspace.model(&self.model)?;
         let stem = model.file_name().unwrap_or_default().to_string_lossy();
         let name = self

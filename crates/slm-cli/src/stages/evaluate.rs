@@ -19,9 +19,10 @@ use slm_eval::predictions::Predictions;
 use slm_eval::results::{Results, Role, SystemInfo};
 use slm_eval::task::MOST_REPEATS;
 use slm_eval::{Beside, OutputType, Row, System as Scored, Task, report};
+use slm_model::Device;
 use slm_taxonomy::nearest;
 
-use crate::commands::{Context, answers_on};
+use crate::commands::Context;
 use crate::failure::Failure;
 use crate::recipe::{Baseline, Evaluate, System};
 use crate::results::read_evaluation;
@@ -85,9 +86,11 @@ impl<'a> Exam<'a> {
 /// # Errors
 /// Rows or models cannot be read, a system cannot go on, or the disk is full.
 pub fn evaluate(context: &Context, exam: &Exam) -> Result<Results> {
-    if !answers_on(context.device) {
+    if context.device != Device::Flex {
         let device = context.device;
-        let text = format!("evaluate: `{device}` is for training; answers are computed on the CPU");
+        let text = format!(
+            "evaluate: a recipe trains on `{device}`, and its answers are computed on the CPU"
+        );
         context.terminal.note(text);
     }
     let mut inputs = Vec::new();

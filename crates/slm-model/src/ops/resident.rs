@@ -163,7 +163,7 @@ fn wide<B: DecoderBackend>(held: &Held<B>) -> Tensor<B, 2> {
     let codes = shifted
         .bitwise_and_scalar(mask.elem())
         .reshape([shape[0] * shape[1]]);
-    let codes = codes.slice([0..lines * line]);
+    let codes = codes.slice(0..lines * line);
     let values: Tensor<B, 1> = match value {
         Value::Less(half) => codes.sub_scalar(*half).float(),
         Value::Of(table) => table.clone().select(0, codes),

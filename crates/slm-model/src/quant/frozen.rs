@@ -59,6 +59,7 @@ pub(crate) enum Pieces {
 enum Stored {
     Nf4(Nf4),
     Bf16(Vec<bf16>),
+    F32(Vec<f32>),
     Codes(QuantizedMatrix),
 }
 
@@ -100,6 +101,20 @@ impl FrozenMatrix {
         }
     }
 
+    /// Holds a matrix as it is.
+    ///
+    /// # Panics
+    /// When `values` is not of `rows * columns`.
+    pub fn floats(values: Vec<f32>, rows: usize, columns: usize) -> Self {
+        assert_eq!(values.len(), rows * columns, "values of another shape");
+        Self {
+            rows,
+            columns,
+            stored: Stored::F32(values),
+            resident: Resident::default(),
+        }
+    }
+
     /// Holds a matrix in bfloat16, rounded to nearest even.
     ///
     /// # Panics
@@ -125,6 +140,7 @@ impl FrozenMatrix {
         match &self.stored {
             Stored::Nf4(nf4) => nf4.bytes(),
             Stored::Bf16(values) => 2 * values.len(),
+            Stored::F32(values) => 4 * values.len(),
             Stored::Codes(matrix) => matrix.codes().len() + 4 * matrix.scales().len(),
         }
     }
@@ -137,7 +153,7 @@ impl FrozenMatrix {
     /// Its codes and scales.
     pub(crate) fn pieces(&self) -> Pieces {
         match &self.stored {
-            Stored::Bf16(_) => Pieces::Floats(self.dequantize()),
+            Stored::Bf16(_) | Stored::F32(_) => Pieces::Floats(self.dequantize()),
             Stored::Nf4(nf4) => {
                 let blocks = nf4.len().div_ceil(BLOCK);
                 Pieces::Nf4 {
@@ -163,6 +179,7 @@ impl FrozenMatrix {
         match &self.stored {
             Stored::Nf4(nf4) => nf4.read(start, out),
             Stored::Bf16(values) => values[start..start + out.len()].convert_to_f32_slice(out),
+            Stored::F32(values) => out.copy_from_slice(&values[start..start + out.len()]),
             Stored::Codes(matrix) => matrix.read(start, out),
         }
     }

@@ -7,6 +7,7 @@ use super::dense::DenseMatrix;
 use super::isa::Isa;
 use super::packed::PackedMatrix;
 use super::{LANES, MAX_TILE};
+use crate::place::Product;
 
 /// A weight matrix in one of the kernels' layouts.
 pub enum Weights {
@@ -65,6 +66,8 @@ pub enum Threads {
 /// One or several weight matrices over the same inputs; their outputs follow one another.
 pub struct Linear {
     parts: Vec<Weights>,
+    /// The same on a device; there are no parts then.
+    elsewhere: Option<Box<dyn Product>>,
     rows: usize,
     columns: usize,
     isa: Isa,
@@ -90,10 +93,27 @@ impl Linear {
         let rows = parts.iter().map(Weights::rows).sum();
         Self {
             parts,
+            elsewhere: None,
             rows,
             columns,
             isa: Isa::best(),
         }
+    }
+
+    /// A layer whose products are computed on a device, in floats.
+    pub fn elsewhere(product: Box<dyn Product>, rows: usize, columns: usize) -> Self {
+        Self {
+            parts: Vec::new(),
+            elsewhere: Some(product),
+            rows,
+            columns,
+            isa: Isa::best(),
+        }
+    }
+
+    /// Whether a device computes its products.
+    pub fn is_elsewhere(&self) -> bool {
+        self.elsewhere.is_some()
     }
 
     /// The same layer on another instruction set, for tests and measurements.
@@ -120,7 +140,8 @@ impl Linear {
 
     /// Bytes of the weights in memory.
     pub fn bytes(&self) -> usize {
-        self.parts.iter().map(Weights::bytes).sum()
+        let parts: usize = self.parts.iter().map(Weights::bytes).sum();
+        parts + self.elsewhere.as_ref().map_or(0, |product| product.bytes())
     }
 
     /// `y = x W^T`. Quantized weights are multiplied with `x` rounded to 8 bits per group.
@@ -132,6 +153,9 @@ impl Linear {
     /// When `x` is not of that size.
     pub fn apply(&self, x: &[f32], m: usize, threads: Threads) -> Vec<f32> {
         assert_eq!(x.len(), m * self.columns, "inputs of a linear layer");
+        if let Some(product) = &self.elsewhere {
+            return product.apply(x, m);
+        }
         let input = Input::new(&self.parts, x, m, self.columns);
         let panels: usize = self
             .parts

@@ -55,7 +55,7 @@ pub struct BenchGenerate {
 impl BenchGenerate {
     /// Measures and prints.
     pub fn run(self, context: &Context) -> Result<()> {
-        context.check_answers()?;
+        let place = context.place();
         let config = shape::shape(&self.shape)?;
         let format = match self.weights {
             Format::F32 => WeightFormat::F32,
@@ -74,7 +74,7 @@ impl BenchGenerate {
                 batch: self.batch.max(16),
                 seed: 0,
             };
-            return show_shared(context, &bench_shared(&config, settings)?);
+            return show_shared(context, &bench_shared(&config, settings, place.as_deref())?);
         }
         let settings = BenchSettings {
             format,
@@ -83,7 +83,7 @@ impl BenchGenerate {
             batch: self.batch,
             seed: 0,
         };
-        let report = bench(&config, settings)?;
+        let report = bench(&config, settings, place.as_deref())?;
         let peak = peak_rss_bytes();
         if context.terminal.is_json() {
             let mut value = serde_json::to_value(&report)?;

@@ -9,6 +9,7 @@ use clap::Args;
 use slm_eval::log::EvalLog;
 use slm_eval::task::MOST_REPEATS;
 use slm_eval::{Beside, Task};
+use slm_model::Device;
 
 use super::baselines::baselines;
 use super::beside::{BesideFiles, complete};
@@ -69,7 +70,6 @@ pub struct RunTask {
 impl RunTask {
     /// Asks the models, scores their answers and shows the table.
     pub fn run(self, context: &Context) -> Result<()> {
-        context.check_answers()?;
         let task = self.task()?;
         let beside = self.beside.read()?;
         let rival = self.rival.named(context)?;
@@ -163,6 +163,10 @@ impl RunTask {
             if let Some(adapter) = &adapted {
                 settings["adapter"] = adapter.as_str().into();
             }
+            if context.device != Device::Flex {
+                // Floats there are not the host's integers, so answers may differ.
+                settings["device"] = context.device.to_string().into();
+            }
             let asked = Asked {
                 terminal: &context.terminal,
                 task,
@@ -182,6 +186,7 @@ impl RunTask {
                 none => none.insert(LocalModel::load(
                     &folder,
                     adapter,
+                    context.place().as_deref(),
                     task.clone(),
                     self.max_tokens,
                 )?),

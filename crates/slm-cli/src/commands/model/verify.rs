@@ -15,6 +15,7 @@ use anyhow::Result;
 use clap::Args;
 use serde::Serialize;
 use slm_infer::{Engine, EngineSettings, Model, Request};
+use slm_model::Device;
 use slm_model::quant::Threads;
 use slm_train::Precision;
 
@@ -107,9 +108,14 @@ impl Verify {
                 report.assistant_mask,
             ) = compared;
         }
+        // A GPU multiplies in bfloat16, which is not what was recorded.
+        let place = match context.device {
+            Device::NdArray => context.place(),
+            Device::Flex | Device::Cuda(_) => None,
+        };
         let expected = self.folder.join("expected.safetensors");
         if expected.is_file() {
-            let model = Model::load(&self.folder)?;
+            let model = Model::load_at(&self.folder, None, place.as_deref())?;
             let reference = Reference::open(&expected)?;
             report.logits = Some(logits(&model, &reference)?);
             report.generate = generate(model, &reference)?;
@@ -117,7 +123,7 @@ impl Verify {
         let adapter = self.folder.join("adapter");
         let expected = adapter.join("expected.safetensors");
         if expected.is_file() {
-            let model = Model::load_adapted(&self.folder, Some(&adapter))?;
+            let model = Model::load_at(&self.folder, Some(&adapter), place.as_deref())?;
             report.adapter = Some(logits(&model, &Reference::open(&expected)?)?);
         }
         if self.folder.join("train/batches.safetensors").is_file() {

@@ -250,7 +250,13 @@ pub fn system(
         let folder = model_folder(exam, system)?;
         let model = match &mut loaded {
             Some(model) => model,
-            none => none.insert(LocalModel::load(folder, None, task.clone(), max_tokens)?),
+            none => none.insert(LocalModel::load(
+                folder,
+                None,
+                None,
+                task.clone(),
+                max_tokens,
+            )?),
         };
         model.begin(&asked.name, constrained)?;
         asked.ask(open, model, log)?;

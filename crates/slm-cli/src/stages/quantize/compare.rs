@@ -119,7 +119,7 @@ pub fn task(
     let rows = slm_eval::rows::load(&task.data, &task)?;
     let mut systems = Vec::new();
     for (name, folder) in [("before", original), ("after", changed)] {
-        let mut model = LocalModel::load(folder, None, task.clone(), max_tokens)?;
+        let mut model = LocalModel::load(folder, None, None, task.clone(), max_tokens)?;
         model.begin(name, false)?;
         let answers = model
             .answer(&rows, &mut |_| ())
