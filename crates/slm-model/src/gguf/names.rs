@@ -14,13 +14,18 @@ pub struct Architecture {
     pub interleaved: bool,
 }
 
-/// All that are written and read; Mistral's are written as Llama's, which they equal.
-pub const ARCHITECTURES: [Architecture; 5] = [
+/// All that are written and read; a name that stands twice is read as the first. Mistral's are
+/// written as Llama's, which they equal, and Granite 4's without other layers as Granite's.
+pub const ARCHITECTURES: [Architecture; 9] = [
     architecture("llama", Family::Llama, true),
     architecture("llama", Family::Mistral, true),
     architecture("qwen2", Family::Qwen2, false),
     architecture("qwen3", Family::Qwen3, false),
     architecture("granite", Family::Granite, true),
+    architecture("granite", Family::GraniteMoeHybrid, true),
+    architecture("phi3", Family::Phi3, false),
+    architecture("gemma2", Family::Gemma2, false),
+    architecture("gemma3", Family::Gemma3, false),
 ];
 
 const fn architecture(name: &'static str, family: Family, interleaved: bool) -> Architecture {
@@ -31,56 +36,103 @@ const fn architecture(name: &'static str, family: Family, interleaved: bool) -> 
     }
 }
 
-const BLOCK: [(&str, &str); 11] = [
-    ("self_attn.q_proj", "attn_q"),
-    ("self_attn.k_proj", "attn_k"),
-    ("self_attn.v_proj", "attn_v"),
-    ("self_attn.o_proj", "attn_output"),
-    ("self_attn.q_norm", "attn_q_norm"),
-    ("self_attn.k_norm", "attn_k_norm"),
-    ("mlp.gate_proj", "ffn_gate"),
-    ("mlp.up_proj", "ffn_up"),
-    ("mlp.down_proj", "ffn_down"),
-    ("input_layernorm", "attn_norm"),
-    ("post_attention_layernorm", "ffn_norm"),
-];
+/// A tensor there, or the rows of one of ours that are a tensor of its own there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Part {
+    /// llama.cpp's name, such as `blk.0.attn_q.weight`.
+    pub name: String,
+    /// Shape `[out, in]` or `[width]`.
+    pub shape: Vec<usize>,
+    /// Where each of its rows comes from in our tensor; all of them as they are where none.
+    pub rows: Option<Vec<usize>>,
+}
 
-/// llama.cpp's name of a tensor, such as `blk.0.attn_q.weight`.
-pub fn of(name: &str) -> Option<String> {
+/// What becomes of the tensor `name` of the shape `shape`.
+pub fn parts(
+    config: &ModelConfig,
+    architecture: Architecture,
+    name: &str,
+    shape: &[usize],
+) -> Vec<Part> {
+    let whole = |theirs: String, rows| Part {
+        name: theirs,
+        shape: shape.to_vec(),
+        rows,
+    };
     let tables = [
         ("model.embed_tokens.weight", "token_embd.weight"),
         ("model.norm.weight", "output_norm.weight"),
         ("lm_head.weight", "output.weight"),
     ];
     if let Some((_, theirs)) = tables.iter().find(|(ours, _)| *ours == name) {
-        return Some((*theirs).to_owned());
+        return vec![whole((*theirs).to_owned(), None)];
     }
-    let (layer, rest) = name.strip_prefix("model.layers.")?.split_once('.')?;
-    let (module, suffix) = rest.rsplit_once('.')?;
-    let (_, theirs) = BLOCK.iter().find(|(ours, _)| *ours == module)?;
-    Some(format!("blk.{layer}.{theirs}.{suffix}"))
+    let inside = name
+        .strip_prefix("model.layers.")
+        .and_then(|rest| rest.split_once('.'))
+        .and_then(|(layer, rest)| Some((layer, rest.rsplit_once('.')?)));
+    let Some((layer, (module, suffix))) = inside else {
+        return Vec::new();
+    };
+    let named = |theirs: &str| format!("blk.{layer}.{theirs}.{suffix}");
+    // Granite 4's gate and up projections are one tensor; Granite's, as it is written, are two.
+    if config.family == Family::GraniteMoeHybrid && config.modules.gate_up == [module] {
+        let half = shape[0] / 2;
+        let part = |(theirs, first): (&str, usize)| Part {
+            name: named(theirs),
+            shape: [&[half], &shape[1..]].concat(),
+            rows: Some((first..first + half).collect()),
+        };
+        return [("ffn_gate", 0), ("ffn_up", half)].map(part).to_vec();
+    }
+    let theirs = of_module(config, module);
+    let rows = match theirs {
+        Some("attn_q") => Some(config.num_attention_heads),
+        Some("attn_k") => Some(config.num_key_value_heads),
+        _ => None,
+    };
+    let rows = rows.filter(|_| architecture.interleaved);
+    let rows = rows.map(|heads| interleaved(heads, config.head_dim));
+    theirs
+        .map(|theirs| whole(named(theirs), rows))
+        .into_iter()
+        .collect()
 }
 
-/// Where a row of a query or key projection in llama.cpp's order comes from; none for other
-/// tensors, whose rows are the same.
-pub fn row_order(config: &ModelConfig, interleaved: bool, name: &str) -> Option<Vec<usize>> {
-    let head = |module: &str| {
-        let suffixes = [".weight", ".bias"].iter();
-        suffixes
-            .into_iter()
-            .any(|suffix| name.ends_with(&format!("{module}{suffix}")))
+fn of_module(config: &ModelConfig, module: &str) -> Option<&'static str> {
+    let modules = &config.modules;
+    let norms = [
+        (Some(modules.attention_norm), "attn_norm"),
+        (modules.attention_output_norm, "post_attention_norm"),
+        (Some(modules.mlp_norm), "ffn_norm"),
+        (modules.mlp_output_norm, "post_ffw_norm"),
+        (modules.head_norms.map(|[query, _]| query), "attn_q_norm"),
+        (modules.head_norms.map(|[_, key]| key), "attn_k_norm"),
+        (Some(modules.output), "attn_output"),
+        (Some(modules.down), "ffn_down"),
+    ];
+    let several: [(&[&str], &[&str]); 2] = match (modules.qkv, modules.gate_up) {
+        (qkv @ [_], gate_up) => [(qkv, &["attn_qkv"]), (gate_up, &["ffn_up"])],
+        (qkv, gate_up) => [
+            (qkv, &["attn_q", "attn_k", "attn_v"]),
+            (gate_up, &["ffn_gate", "ffn_up"]),
+        ],
     };
-    let heads = match (head("q_proj"), head("k_proj")) {
-        (true, _) => config.num_attention_heads,
-        (_, true) => config.num_key_value_heads,
-        _ => return None,
-    };
-    let (width, half) = (config.head_dim, config.head_dim / 2);
+    let linears = several
+        .into_iter()
+        .flat_map(|(ours, theirs)| ours.iter().copied().map(Some).zip(theirs.iter().copied()));
+    let mut all = norms.into_iter().chain(linears);
+    all.find(|(ours, _)| *ours == Some(module))
+        .map(|(_, theirs)| theirs)
+}
+
+/// Where the rows of heads whose rotation pairs neighbours come from.
+fn interleaved(heads: usize, width: usize) -> Vec<usize> {
     let from = |row: usize| {
         let (head, place) = (row / width, row % width);
-        head * width + place % 2 * half + place / 2
+        head * width + place % 2 * (width / 2) + place / 2
     };
-    interleaved.then(|| (0..heads * width).map(from).collect())
+    (0..heads * width).map(from).collect()
 }
 
 /// The order that undoes another.
@@ -96,8 +148,25 @@ pub fn inverse(order: &[usize]) -> Vec<usize> {
 mod tests {
     use super::*;
 
+    fn config(more: serde_json::Value) -> ModelConfig {
+        let mut json = serde_json::json!({"model_type": "llama", "vocab_size": 8,
+            "hidden_size": 16, "intermediate_size": 8, "num_hidden_layers": 13,
+            "num_attention_heads": 2});
+        for (key, value) in more.as_object().unwrap() {
+            json[key] = value.clone();
+        }
+        ModelConfig::from_json(&json, std::path::Path::new("here")).unwrap()
+    }
+
+    fn names(config: &ModelConfig, family: Family, name: &str) -> Vec<String> {
+        let architecture = ARCHITECTURES.into_iter().find(|a| a.family == family);
+        let parts = parts(config, architecture.unwrap(), name, &[16, 16]);
+        parts.into_iter().map(|part| part.name).collect()
+    }
+
     #[test]
     fn names_and_orders_are_those_of_llama_cpp() {
+        let llama = config(serde_json::json!({}));
         let cases = [
             ("model.embed_tokens.weight", Some("token_embd.weight")),
             (
@@ -111,22 +180,67 @@ mod tests {
             ("model.layers.0.mlp.experts.weight", None),
         ];
         for (ours, theirs) in cases {
-            assert_eq!(of(ours).as_deref(), theirs);
+            let theirs: Vec<String> = theirs.map(str::to_owned).into_iter().collect();
+            assert_eq!(names(&llama, Family::Llama, ours), theirs);
         }
-        let json = serde_json::json!({"model_type": "llama", "vocab_size": 8, "hidden_size": 16,
-            "intermediate_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2});
-        let config = ModelConfig::from_json(&json, std::path::Path::new("here")).unwrap();
-        let order = row_order(&config, true, "model.layers.0.self_attn.q_proj.weight").unwrap();
+        let rows = |family: Family, name: &str| {
+            let architecture = ARCHITECTURES.into_iter().find(|a| a.family == family);
+            parts(&llama, architecture.unwrap(), name, &[16, 16])[0]
+                .rows
+                .clone()
+        };
+        let order = rows(Family::Llama, "model.layers.0.self_attn.q_proj.weight").unwrap();
         assert_eq!(order[..9], [0, 4, 1, 5, 2, 6, 3, 7, 8]);
         let back = inverse(&order);
         assert!((0..16).all(|row| order[back[row]] == row));
         assert_eq!(
-            row_order(&config, true, "model.layers.0.self_attn.v_proj.weight"),
+            rows(Family::Llama, "model.layers.0.self_attn.v_proj.weight"),
             None
         );
         assert_eq!(
-            row_order(&config, false, "model.layers.0.self_attn.q_proj.weight"),
+            rows(Family::Qwen2, "model.layers.0.self_attn.q_proj.weight"),
             None
         );
+    }
+
+    #[test]
+    fn layers_that_are_laid_out_otherwise_have_their_names() {
+        let gemma = config(serde_json::json!({"model_type": "gemma2", "head_dim": 8,
+            "num_key_value_heads": 1, "sliding_window": 4}));
+        let norms = [
+            ("post_attention_layernorm", "post_attention_norm"),
+            ("pre_feedforward_layernorm", "ffn_norm"),
+            ("post_feedforward_layernorm", "post_ffw_norm"),
+        ];
+        for (ours, theirs) in norms {
+            let ours = format!("model.layers.1.{ours}.weight");
+            let theirs = format!("blk.1.{theirs}.weight");
+            assert_eq!(names(&gemma, Family::Gemma2, &ours), [theirs]);
+        }
+        let phi = config(serde_json::json!({"model_type": "phi3"}));
+        let joined = [
+            ("self_attn.qkv_proj", "attn_qkv"),
+            ("mlp.gate_up_proj", "ffn_up"),
+        ];
+        for (ours, theirs) in joined {
+            let ours = format!("model.layers.1.{ours}.weight");
+            let theirs = format!("blk.1.{theirs}.weight");
+            assert_eq!(names(&phi, Family::Phi3, &ours), [theirs]);
+        }
+        let granite = config(serde_json::json!({"model_type": "granitemoehybrid",
+            "num_key_value_heads": 2, "num_local_experts": 0, "shared_intermediate_size": 8,
+            "layer_types": vec!["attention"; 13], "embedding_multiplier": 1.0,
+            "attention_multiplier": 1.0, "residual_multiplier": 1.0, "logits_scaling": 1.0}));
+        let hybrid = ARCHITECTURES.into_iter();
+        let hybrid = hybrid
+            .clone()
+            .find(|a| a.family == Family::GraniteMoeHybrid)
+            .unwrap();
+        let name = "model.layers.0.shared_mlp.input_linear.weight";
+        let both = parts(&granite, hybrid, name, &[16, 16]);
+        assert_eq!(both[0].name, "blk.0.ffn_gate.weight");
+        assert_eq!(both[1].name, "blk.0.ffn_up.weight");
+        assert_eq!(both[1].rows, Some((8..16).collect()));
+        assert_eq!(both[1].shape, [8, 16]);
     }
 }

@@ -92,6 +92,7 @@ pub fn read(dir: &Path, rows: usize, stops: &[u32], pre: Option<&str>) -> Result
             kind,
         )?;
     }
+    let stripping = Stripping::of(&json);
     let (mut texts, mut kinds) = (Vec::new(), Vec::new());
     for (id, token) in tokens.into_iter().enumerate() {
         let (text, kind) = token.unwrap_or_else(|| (format!("[PAD{id}]"), UNUSED));
@@ -107,7 +108,10 @@ pub fn read(dir: &Path, rows: usize, stops: &[u32], pre: Option<&str>) -> Result
     };
     let merges = model["merges"].as_array().into_iter().flatten();
     let merges: Vec<String> = merges.map(merge).collect();
+    let folder = dir.file_name().unwrap_or_default().to_string_lossy();
+    let strips = stripping == Stripping::Behind && has_phi_tokens(&texts);
     let mut metadata = vec![
+        text("general.name", &model_name(&folder, strips)),
         text("tokenizer.ggml.model", "gpt2"),
         text("tokenizer.ggml.pre", &name),
     ];
@@ -156,8 +160,50 @@ pub fn read(dir: &Path, rows: usize, stops: &[u32], pre: Option<&str>) -> Result
     Ok(Vocabulary {
         metadata,
         pre: name,
-        exact,
+        exact: exact && (strips || stripping == Stripping::None),
     })
+}
+
+/// Whether added tokens take blanks beside them with them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stripping {
+    None,
+    /// Special ones take those behind them, as Phi-3's do.
+    Behind,
+    Other,
+}
+
+impl Stripping {
+    fn of(json: &Value) -> Self {
+        let added = json["added_tokens"].as_array();
+        let added = || added.into_iter().flatten();
+        let has = |key: &str| added().any(|token| token[key] == true);
+        match (has("rstrip"), has("lstrip") || has("single_word")) {
+            (false, false) => Self::None,
+            (true, false) => Self::Behind,
+            _ => Self::Other,
+        }
+    }
+}
+
+/// llama.cpp takes blanks behind special tokens where the model's name tells that it is Phi-3, and
+/// then wants these tokens to be there.
+const PHI_TOKENS: [&str; 4] = ["</s>", "<unk>", "<s>", "<|endoftext|>"];
+
+fn has_phi_tokens(texts: &[String]) -> bool {
+    let known = |token: &&str| texts.iter().any(|text| text == token);
+    PHI_TOKENS.iter().all(|token| known(token))
+}
+
+/// The model's name such that llama.cpp takes blanks behind special tokens, or leaves them.
+fn model_name(folder: &str, strips: bool) -> String {
+    let lower = folder.to_lowercase();
+    let told = lower.contains("phi-3") || lower.contains("phi3");
+    match (told, strips) {
+        (true, false) => lower.replace("phi-3", "phi_3").replace("phi3", "phi_3"),
+        (false, true) => format!("phi-3 {folder}"),
+        _ => folder.to_owned(),
+    }
 }
 
 fn text(key: &str, value: &str) -> (String, Metadata) {
@@ -334,6 +380,23 @@ mod tests {
         let digits = json!({"type": "Sequence", "pretokenizers": [
             {"type": "Digits", "individual_digits": true}, {"type": "ByteLevel"}]});
         assert_eq!(cut(&digits), Some(("smollm", true)));
+    }
+
+    #[test]
+    fn blanks_behind_special_tokens_are_told_by_the_model_s_name() {
+        let cases = [
+            ("Phi-3-mini", false, "phi_3-mini"),
+            ("Phi-3-mini", true, "Phi-3-mini"),
+            ("tuned", true, "phi-3 tuned"),
+            ("tuned", false, "tuned"),
+        ];
+        for (folder, strips, name) in cases {
+            assert_eq!(model_name(folder, strips), name);
+        }
+        let with = |key: &str| json!({"added_tokens": [{"content": "<s>", key: true}]});
+        assert_eq!(Stripping::of(&with("special")), Stripping::None);
+        assert_eq!(Stripping::of(&with("rstrip")), Stripping::Behind);
+        assert_eq!(Stripping::of(&with("lstrip")), Stripping::Other);
     }
 
     #[test]

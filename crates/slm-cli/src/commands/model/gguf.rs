@@ -77,6 +77,11 @@ impl Export {
                 report.pre
             ));
         }
+        if let Some(context_length) = report.context {
+            context.terminal.warn(format!(
+                "llama.cpp has no sliding window for this kind of model: the file's context is {context_length} tokens, within which the answers are the same"
+            ));
+        }
         if context.terminal.is_json() {
             return context.terminal.json(&report);
         }
