@@ -1,5 +1,5 @@
-//! A byte-level BPE tokenizer as GGUF tells it: tokens with their kinds, merges, and the name by
-//! which llama.cpp knows how a text is cut before merging.
+//! A tokenizer as GGUF tells it: byte-level BPE as tokens with their kinds, merges, and the name by
+//! which llama.cpp knows how a text is cut before merging; SentencePiece's as tokens with scores.
 //!
 //! llama.cpp has the cuts in its source; a tokenizer that cuts in none of these ways cannot be told
 //! exactly. `superbpe`, which parts only digits from the rest, comes nearest for one whose merges
@@ -10,6 +10,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::format::{GgufFile, Metadata};
+use super::sentencepiece::{self, Pieces};
 use crate::error::{ModelError, Result};
 use crate::json_file::read_json;
 use crate::tokenizer_files::TokenizerFiles;
@@ -44,23 +45,27 @@ pub fn read(dir: &Path, rows: usize, stops: &[u32], pre: Option<&str>) -> Result
     let refuse = |problem: String, hint: &str| ModelError::invalid(&path, problem, hint);
     let model = &json["model"];
     let vocab = model["vocab"].as_object();
-    let (Some(vocab), true) = (vocab, model["type"] == "BPE" && byte_level(&json)) else {
+    let pieces = Pieces::read(&json);
+    let known = pieces.is_some() || model["type"] == "BPE" && byte_level(&json);
+    let (Some(vocab), true) = (vocab, known) else {
         return Err(refuse(
-            "the tokenizer is no byte-level BPE".to_owned(),
+            "the tokenizer is neither byte-level BPE nor SentencePiece's with bytes".to_owned(),
             "other kinds are not exported; convert the model with llama.cpp's own script",
         ));
     };
-    if !json["normalizer"].is_null() && json["normalizer"]["type"] != "NFC" {
+    let normalized = !json["normalizer"].is_null() && json["normalizer"]["type"] != "NFC";
+    if pieces.is_none() && normalized {
         let problem = format!(
             "the tokenizer has a normalizer: {}",
             json["normalizer"]["type"]
         );
         return Err(refuse(problem, "llama.cpp has none for byte-level BPE"));
     }
-    let (name, exact) = match (pre, cut(&json["pre_tokenizer"])) {
-        (Some(pre), _) => (pre.to_owned(), false),
-        (None, Some((name, exact))) => (name.to_owned(), exact),
-        (None, None) => {
+    let (name, exact) = match (&pieces, pre, cut(&json["pre_tokenizer"])) {
+        (Some(pieces), ..) => ("default".to_owned(), pieces.exact),
+        (None, Some(pre), _) => (pre.to_owned(), false),
+        (None, None, Some((name, exact))) => (name.to_owned(), exact),
+        (None, None, None) => {
             return Err(refuse(
                 "the way it cuts texts is none that is known by llama.cpp's name".to_owned(),
                 "name it with `--pre`, as in `llama_vocab::impl::load` of llama.cpp",
@@ -78,19 +83,20 @@ pub fn read(dir: &Path, rows: usize, stops: &[u32], pre: Option<&str>) -> Result
         *place = Some((text.to_owned(), kind));
         Ok::<(), ModelError>(())
     };
+    let own = |text: &str| pieces.as_ref().map_or(NORMAL, |pieces| pieces.kind(text));
+    let joined = |text: &str| pieces.as_ref().is_some_and(|pieces| pieces.joined(text));
     for (text, id) in vocab {
-        put(text, id, NORMAL)?;
+        put(text, id, own(text))?;
     }
     for added in json["added_tokens"].as_array().into_iter().flatten() {
+        let text = added["content"].as_str().unwrap_or_default();
         let kind = match added["special"] == true {
+            _ if own(text) == sentencepiece::UNKNOWN => sentencepiece::UNKNOWN,
             true => CONTROL,
+            false if joined(text) => NORMAL,
             false => USER_DEFINED,
         };
-        put(
-            added["content"].as_str().unwrap_or_default(),
-            &added["id"],
-            kind,
-        )?;
+        put(text, &added["id"], kind)?;
     }
     let stripping = Stripping::of(&json);
     let (mut texts, mut kinds) = (Vec::new(), Vec::new());
@@ -112,9 +118,16 @@ pub fn read(dir: &Path, rows: usize, stops: &[u32], pre: Option<&str>) -> Result
     let strips = stripping == Stripping::Behind && has_phi_tokens(&texts);
     let mut metadata = vec![
         text("general.name", &model_name(&folder, strips)),
-        text("tokenizer.ggml.model", "gpt2"),
+        text(
+            "tokenizer.ggml.model",
+            if pieces.is_some() { "llama" } else { "gpt2" },
+        ),
         text("tokenizer.ggml.pre", &name),
     ];
+    let scores = pieces.as_ref().map(|pieces| {
+        let scores = texts.iter().map(|text: &String| pieces.score(text));
+        (scores.collect(), pieces.prefix)
+    });
     let id_of = |token: Option<String>| {
         let token = token?;
         texts
@@ -137,7 +150,14 @@ pub fn read(dir: &Path, rows: usize, stops: &[u32], pre: Option<&str>) -> Result
         "tokenizer.ggml.token_type".to_owned(),
         Metadata::Integers(kinds),
     ));
-    metadata.push(("tokenizer.ggml.merges".to_owned(), Metadata::Texts(merges)));
+    match scores {
+        Some((scores, prefix)) => {
+            metadata.push(("tokenizer.ggml.scores".to_owned(), Metadata::Floats(scores)));
+            let key = "tokenizer.ggml.add_space_prefix".to_owned();
+            metadata.push((key, Metadata::Bool(prefix)));
+        }
+        None => metadata.push(("tokenizer.ggml.merges".to_owned(), Metadata::Texts(merges))),
+    }
     for (key, id) in ids {
         if let Some(id) = id {
             metadata.push((format!("tokenizer.ggml.{key}_token_id"), Metadata::U32(id)));
@@ -192,7 +212,7 @@ const PHI_TOKENS: [&str; 4] = ["</s>", "<unk>", "<s>", "<|endoftext|>"];
 
 fn has_phi_tokens(texts: &[String]) -> bool {
     let known = |token: &&str| texts.iter().any(|text| text == token);
-    PHI_TOKENS.iter().all(|token| known(token))
+    PHI_TOKENS.iter().all(known)
 }
 
 /// The model's name such that llama.cpp takes blanks behind special tokens, or leaves them.
@@ -244,6 +264,55 @@ fn cut(pre: &Value) -> Option<(&'static str, bool)> {
     }
 }
 
+/// The parts of `tokenizer.json` that are a byte-level tokenizer's own, or why it is not known.
+fn byte_level_parts(
+    file: &GgufFile,
+    vocab: serde_json::Map<String, Value>,
+) -> std::result::Result<Vec<(&'static str, Value)>, String> {
+    let bytes = json!({"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true,
+        "use_regex": false});
+    let with_regex = json!({"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true,
+        "use_regex": true});
+    let split = |pattern: &str| {
+        let split = json!({"type": "Split", "pattern": {"Regex": pattern},
+            "behavior": "Isolated", "invert": false});
+        json!({"type": "Sequence", "pretokenizers": [split, bytes]})
+    };
+    let name = match file.get("tokenizer.ggml.pre") {
+        Some(Metadata::Text(name)) => name.as_str(),
+        _ => "",
+    };
+    let pre = match name {
+        "gpt-2" => with_regex,
+        "smollm" => json!({"type": "Sequence", "pretokenizers": [
+            {"type": "Digits", "individual_digits": true}, with_regex]}),
+        "llama-bpe" | "llama3" => split(LLAMA3),
+        "qwen2" => split(QWEN2),
+        "superbpe" => split(NANO),
+        other => return Err(format!("the tokenizer cuts texts as `{other}`")),
+    };
+    let Some(Metadata::Texts(merges)) = file.get("tokenizer.ggml.merges") else {
+        return Err("it holds no merges".to_owned());
+    };
+    let merges: Vec<Value> = merges
+        .iter()
+        .filter_map(|merge| merge.split_once(' '))
+        .map(|(a, b)| json!([a, b]))
+        .collect();
+    let decoder = json!({"type": "ByteLevel", "add_prefix_space": true, "trim_offsets": true,
+        "use_regex": true});
+    // As llama.cpp does for Llama 3, whose tokenizer says so.
+    let ignore = matches!(name, "llama-bpe" | "llama3");
+    let model = json!({"type": "BPE", "dropout": null, "unk_token": null,
+        "continuing_subword_prefix": null, "end_of_word_suffix": null, "fuse_unk": false,
+        "byte_fallback": false, "ignore_merges": ignore, "vocab": vocab, "merges": merges});
+    Ok(vec![
+        ("pre_tokenizer", pre),
+        ("decoder", decoder),
+        ("model", model),
+    ])
+}
+
 /// A template without the tags that mark the assistant's words, which llama.cpp does not know; a
 /// comment in their place keeps what they do to blanks.
 fn without_generation(template: &str) -> String {
@@ -278,39 +347,14 @@ pub fn restore(file: &GgufFile) -> Result<Vec<(&'static str, String)>> {
         ModelError::invalid(
             file.path(),
             problem,
-            "known: byte-level BPE (`gpt2`) cut as gpt-2, smollm, llama-bpe, qwen2 or superbpe",
+            "known: byte-level BPE (`gpt2`) cut as gpt-2, smollm, llama-bpe, qwen2 or superbpe, and SentencePiece's (`llama`)",
         )
     };
     let named = |key: &str| match file.get(key) {
         Some(Metadata::Text(text)) => text.as_str(),
         _ => "",
     };
-    let model = named("tokenizer.ggml.model");
-    if model != "gpt2" {
-        return Err(refuse(format!("the tokenizer is of the kind `{model}`")));
-    }
-    let bytes = json!({"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true,
-        "use_regex": false});
-    let with_regex = json!({"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true,
-        "use_regex": true});
-    let split = |pattern: &str| {
-        let split = json!({"type": "Split", "pattern": {"Regex": pattern},
-            "behavior": "Isolated", "invert": false});
-        json!({"type": "Sequence", "pretokenizers": [split, bytes]})
-    };
-    let pre = match named("tokenizer.ggml.pre") {
-        "gpt-2" => with_regex,
-        "smollm" => json!({"type": "Sequence", "pretokenizers": [
-            {"type": "Digits", "individual_digits": true}, with_regex]}),
-        "llama-bpe" | "llama3" => split(LLAMA3),
-        "qwen2" => split(QWEN2),
-        "superbpe" => split(NANO),
-        other => return Err(refuse(format!("the tokenizer cuts texts as `{other}`"))),
-    };
-    let (Some(Metadata::Texts(tokens)), Some(Metadata::Texts(merges))) = (
-        file.get("tokenizer.ggml.tokens"),
-        file.get("tokenizer.ggml.merges"),
-    ) else {
+    let Some(Metadata::Texts(tokens)) = file.get("tokenizer.ggml.tokens") else {
         return Err(refuse("it holds no tokenizer".to_owned()));
     };
     let kinds = match file.get("tokenizer.ggml.token_type") {
@@ -326,25 +370,34 @@ pub fn restore(file: &GgufFile) -> Result<Vec<(&'static str, String)>> {
         }
         // Added tokens too: otherwise they would be numbered behind all others.
         vocab.insert(token.clone(), id.into());
-        if matches!(kind(id), CONTROL | USER_DEFINED) {
+        if matches!(kind(id), CONTROL | USER_DEFINED | sentencepiece::UNKNOWN) {
             added.push(
                 json!({"id": id, "content": token, "single_word": false, "lstrip": false,
-                "rstrip": false, "normalized": false, "special": kind(id) == CONTROL}),
+                "rstrip": false, "normalized": false, "special": kind(id) != USER_DEFINED}),
             );
         }
     }
-    let merges: Vec<Value> = merges
-        .iter()
-        .filter_map(|merge| merge.split_once(' '))
-        .map(|(a, b)| json!([a, b]))
-        .collect();
-    let tokenizer = json!({"version": "1.0", "truncation": null, "padding": null,
-        "added_tokens": added, "normalizer": null, "pre_tokenizer": pre, "post_processor": null,
-        "decoder": {"type": "ByteLevel", "add_prefix_space": true, "trim_offsets": true,
-            "use_regex": true},
-        "model": {"type": "BPE", "dropout": null, "unk_token": null,
-            "continuing_subword_prefix": null, "end_of_word_suffix": null, "fuse_unk": false,
-            "byte_fallback": false, "ignore_merges": false, "vocab": vocab, "merges": merges}});
+    let own = match named("tokenizer.ggml.model") {
+        "gpt2" => byte_level_parts(file, vocab).map_err(refuse)?,
+        "llama" => {
+            let Some(Metadata::Floats(scores)) = file.get("tokenizer.ggml.scores") else {
+                return Err(refuse("its tokens have no scores".to_owned()));
+            };
+            let pieces = tokens.iter().zip(scores).enumerate();
+            let pieces: Vec<(&str, f32, i32)> = pieces
+                .map(|(id, (text, score))| (text.as_str(), *score, kind(id)))
+                .collect();
+            let without = Some(&Metadata::Bool(false));
+            let prefix = file.get("tokenizer.ggml.add_space_prefix") != without;
+            sentencepiece::restore(&pieces, vocab, prefix).to_vec()
+        }
+        other => return Err(refuse(format!("the tokenizer is of the kind `{other}`"))),
+    };
+    let mut tokenizer = json!({"version": "1.0", "truncation": null, "padding": null,
+        "added_tokens": added, "normalizer": null, "pre_tokenizer": null, "post_processor": null});
+    for (key, value) in own {
+        tokenizer[key] = value;
+    }
     let token = |key: &str| match file.get(&format!("tokenizer.ggml.{key}_token_id")) {
         Some(Metadata::U32(id)) => tokens.get(*id as usize).map_or(Value::Null, |t| json!(t)),
         _ => Value::Null,
