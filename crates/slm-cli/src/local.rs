@@ -281,12 +281,17 @@ pub fn cut_at(mut text: String, stops: &[String]) -> String {
     text
 }
 
-/// The text of an answer. Of a character that the budget cut through nothing is left.
+/// The text of an answer. Of a character that the budget cut through nothing is left. A tokenizer
+/// that writes a blank before every text takes it from a free answer, and not from a constrained
+/// one.
 ///
 /// # Errors
 /// A token is unknown to the tokenizer.
 pub fn text_of(tokenizer: &Tokenizer, answer: &Answer) -> slm_model::Result<String> {
-    let mut text = tokenizer.decode(&answer.tokens)?;
+    let mut text = match answer.constrained {
+        true => tokenizer.decode_within(&answer.tokens)?,
+        false => tokenizer.decode(&answer.tokens)?,
+    };
     if answer.finish != Finish::Stop {
         text.truncate(text.trim_end_matches('\u{fffd}').len());
     }

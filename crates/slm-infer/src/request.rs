@@ -204,4 +204,6 @@ pub struct Answer {
     pub prefill_tokens: usize,
     /// Generated tokens that the mask left no choice about: taken without sampling.
     pub forced_tokens: usize,
+    /// Whether a mask held it, so that every byte of its text is meant.
+    pub constrained: bool,
 }

@@ -159,6 +159,7 @@ impl<'a> Slot<'a> {
             latency_ms: self.started.elapsed().as_secs_f64() * 1e3,
             prefill_tokens: self.request.prompt.len(),
             forced_tokens: self.forced,
+            constrained: self.mask.is_some(),
         }
     }
 }

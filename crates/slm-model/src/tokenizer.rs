@@ -58,6 +58,9 @@ pub struct Tokenizer {
     ends: TurnEnds,
 }
 
+/// A text that others follow, which no tokenizer joins with them once it is cut.
+const BEFORE: &str = "a";
+
 impl Tokenizer {
     /// Reads `tokenizer.json`, `tokenizer_config.json` and the chat template in `dir`.
     ///
@@ -185,6 +188,22 @@ impl Tokenizer {
         self.inner
             .decode(tokens, true)
             .map_err(|e| self.failed(&e.to_string()))
+    }
+
+    /// Text of tokens that follow others: a blank that opens it stays, which [`Tokenizer::decode`]
+    /// takes where the tokenizer writes one before every text.
+    ///
+    /// # Errors
+    /// As [`Tokenizer::decode`].
+    pub fn decode_within(&self, tokens: &[u32]) -> Result<String> {
+        let mut all = self.encode(BEFORE)?;
+        let before = self.decode(&all)?;
+        all.extend(tokens);
+        let text = self.decode(&all)?;
+        match text.strip_prefix(&before) {
+            Some(text) => Ok(text.to_owned()),
+            None => self.decode(tokens),
+        }
     }
 
     /// Text of one token, special ones included.

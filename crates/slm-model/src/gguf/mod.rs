@@ -1,7 +1,8 @@
 //! GGUF, the file of llama.cpp: models written to it and read from it.
 //!
 //! `format` knows the container, `blocks` how numbers are packed, `names` what llama.cpp calls our
-//! tensors, `describe` what it must know of a model, `vocabulary` and `sentencepiece` how a tokenizer is told; `export` and `import` put these together.
+//! tensors, `describe` what it must know of a model, `vocabulary` and `sentencepiece` how a tokenizer is
+//! told; `export` and `import` put these together.
 
 mod blocks;
 mod describe;

@@ -203,3 +203,128 @@ pub fn restore(
         ("model", model),
     ]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A tokenizer of bytes, `a`, `b`, `▁` and what `merges` join.
+    fn tokenizer(merges: &[(&str, &str)], normalizer: Value, pre: Value) -> Value {
+        let mut vocab = Map::new();
+        let mut put = |piece: String| {
+            let id = vocab.len();
+            vocab.insert(piece, id.into());
+        };
+        put("<unk>".to_owned());
+        (0..=255).for_each(|byte| put(byte_piece(byte)));
+        for piece in ["a", "b", "▁"] {
+            put(piece.to_owned());
+        }
+        for (left, right) in merges {
+            put(format!("{left}{right}"));
+        }
+        json!({"normalizer": normalizer, "pre_tokenizer": pre,
+            "model": {"type": "BPE", "byte_fallback": true, "unk_token": "<unk>",
+                "vocab": vocab, "merges": merges}})
+    }
+
+    fn replace() -> Value {
+        json!({"type": "Replace", "pattern": {"String": " "}, "content": "▁"})
+    }
+
+    #[test]
+    fn pieces_have_the_places_of_their_pairs_as_scores() {
+        let json = tokenizer(&[("a", "b"), ("▁", "ab")], replace(), Value::Null);
+        let pieces = Pieces::read(&json).unwrap();
+        assert!(pieces.exact && !pieces.prefix);
+        assert_eq!((pieces.score("ab"), pieces.score("▁ab")), (0.0, -1.0));
+        assert!(pieces.score("a") < pieces.score("▁ab"));
+        let kinds = ["<unk>", "<0x0A>", "ab"].map(|piece| pieces.kind(piece));
+        assert_eq!(kinds, [UNKNOWN, BYTE, NORMAL]);
+    }
+
+    #[test]
+    fn a_pair_that_only_llama_cpp_would_join_is_told() {
+        let mut json = tokenizer(&[("a", "b"), ("▁", "ab")], replace(), Value::Null);
+        json["model"]["vocab"]["▁a"] = 400.into();
+        assert!(!Pieces::read(&json).unwrap().exact);
+    }
+
+    #[test]
+    fn blanks_are_written_in_the_known_ways() {
+        let metaspace = |scheme: &str, split: bool| {
+            json!({"type": "Metaspace", "replacement": "▁", "prepend_scheme": scheme,
+                "split": split})
+        };
+        let prepend = json!({"type": "Sequence", "normalizers":
+            [{"type": "Prepend", "prepend": "▁"}, replace()]});
+        let cut = json!({"type": "Split", "pattern": {"String": " "},
+            "behavior": "MergedWithPrevious", "invert": false});
+        let cases = [
+            (replace(), cut, Some((false, true))),
+            (prepend, Value::Null, Some((true, true))),
+            (Value::Null, metaspace("always", false), Some((true, true))),
+            (Value::Null, metaspace("first", false), Some((false, false))),
+            (Value::Null, metaspace("never", true), Some((false, false))),
+            (Value::Null, Value::Null, None),
+            (json!({"type": "Lowercase"}), Value::Null, None),
+        ];
+        for (normalizer, pre, expected) in cases {
+            let read = Pieces::read(&tokenizer(&[("a", "b")], normalizer.clone(), pre));
+            let found = read.map(|pieces| (pieces.prefix, pieces.exact));
+            assert_eq!(found, expected, "{normalizer}");
+        }
+    }
+
+    #[test]
+    fn pairs_come_back_in_their_order() {
+        let merges = [("a", "b"), ("▁", "a"), ("▁a", "b"), ("▁", "ab")];
+        let vocab = [("a", -1e7), ("b", -1e7), ("▁", -1e7), ("ab", 0.0)];
+        let more = [("▁a", -1.0), ("▁ab", -2.0)];
+        let pieces: Vec<(&str, f32, i32)> = vocab
+            .into_iter()
+            .chain(more)
+            .map(|(text, score)| (text, score, NORMAL))
+            .collect();
+        let [_, _, (_, model)] = restore(&pieces, Map::new(), true);
+        let found: Vec<Value> = merges.iter().map(|(l, r)| json!([l, r])).collect();
+        assert_eq!(model["merges"], Value::Array(found));
+    }
+
+    #[test]
+    fn a_restored_tokenizer_reads_and_writes_every_text() {
+        let mut pieces = vec![("<unk>".to_owned(), NEVER_JOINED, UNKNOWN)];
+        pieces.extend((0..=255).map(|byte| (byte_piece(byte), NEVER_JOINED, BYTE)));
+        let plain = [
+            ("a", -1e7),
+            ("b", -1e7),
+            ("▁", -1e7),
+            ("ab", -1.0),
+            ("▁ab", -2.0),
+        ];
+        pieces.extend(plain.map(|(text, score)| (text.to_owned(), score, NORMAL)));
+        let vocab = pieces.iter().enumerate();
+        let vocab = vocab
+            .map(|(id, (text, ..))| (text.clone(), id.into()))
+            .collect();
+        let borrowed: Vec<(&str, f32, i32)> = pieces
+            .iter()
+            .map(|(text, score, kind)| (text.as_str(), *score, *kind))
+            .collect();
+        let mut json = json!({"version": "1.0", "truncation": null, "padding": null,
+            "added_tokens": [], "pre_tokenizer": null, "post_processor": null});
+        for (key, value) in restore(&borrowed, vocab, true) {
+            json[key] = value;
+        }
+        assert!(Pieces::read(&json).unwrap().exact);
+        let room = tempfile::tempdir().unwrap();
+        std::fs::write(room.path().join("tokenizer.json"), json.to_string()).unwrap();
+        let tokenizer = crate::Tokenizer::load(room.path()).unwrap();
+        let tokens = tokenizer.encode("ab  é").unwrap();
+        // `▁ab`, two blanks, two bytes.
+        assert_eq!(tokens, [261, 259, 259, 1 + 0xC3, 1 + 0xA9]);
+        assert_eq!(tokenizer.decode(&tokens).unwrap(), "ab  é");
+        // A text that follows another begins with its own blank.
+        assert_eq!(tokenizer.decode_within(&tokens).unwrap(), " ab  é");
+    }
+}
