@@ -94,10 +94,7 @@ fn is_byte(piece: &str) -> bool {
 }
 
 /// Ways to part a piece into two known ones.
-fn pairs<'a>(
-    piece: &'a str,
-    known: impl Fn(&str) -> bool,
-) -> impl Iterator<Item = (&'a str, &'a str)> {
+fn pairs(piece: &str, known: impl Fn(&str) -> bool) -> impl Iterator<Item = (&str, &str)> {
     let cuts = piece.char_indices().skip(1);
     cuts.map(|(at, _)| piece.split_at(at))
         .filter(move |(left, right)| known(left) && known(right))
