@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 use slm_model::ModelConfig;
-use slm_model::quant::activations::FloatTiles;
+use slm_model::quant::activations::{FloatTiles, tile_widths};
 use slm_model::quant::kernel::{Panels, f32_panels};
 use slm_model::quant::{Isa, LANES, MAX_TILE, Threads};
 
@@ -31,10 +31,14 @@ pub struct Stretch<'a> {
     pub tokens: usize,
 }
 
-/// Some queries of one sequence and the heads that share one key and value head.
+/// Some queries of one sequence, in some of the heads that share a key and value head.
 struct Task<'a> {
     cache: &'a Cache,
+    /// The key and value head.
     head: usize,
+    /// The first query head, and how many.
+    first: usize,
+    heads: usize,
     row: usize,
     position: usize,
     queries: usize,
@@ -56,12 +60,11 @@ pub fn attend(
     let tasks = tasks(config, stretches);
     let work: usize = tasks
         .iter()
-        .map(|t| t.queries * (t.position + t.queries))
+        .map(|t| t.heads * t.queries * (t.position + t.queries))
         .sum();
     let one = |task: &Task<'_>| run(config, layer, queries, stride, task);
-    let group = config.num_attention_heads / config.num_key_value_heads;
     let results: Vec<Vec<f32>> =
-        if threads == Threads::One || work * group * config.head_dim < WORTH_SPLITTING {
+        if threads == Threads::One || work * config.head_dim < WORTH_SPLITTING {
             tasks.iter().map(one).collect()
         } else {
             tasks.par_iter().map(one).collect()
@@ -72,10 +75,10 @@ pub fn attend(
         .map(|stretch| stretch.tokens)
         .sum::<usize>();
     let mut out = vec![0.0; rows * width];
-    let part = group * config.head_dim;
     for (task, result) in tasks.iter().zip(&results) {
+        let part = task.heads * config.head_dim;
         for (i, values) in result.chunks_exact(part).enumerate() {
-            let start = (task.row + i) * width + task.head * part;
+            let start = (task.row + i) * width + task.first * config.head_dim;
             out[start..start + part].copy_from_slice(values);
         }
     }
@@ -83,24 +86,37 @@ pub fn attend(
 }
 
 fn tasks<'a>(config: &ModelConfig, stretches: &[Stretch<'a>]) -> Vec<Task<'a>> {
+    let group = config.num_attention_heads / config.num_key_value_heads;
     let mut tasks = Vec::new();
     for stretch in stretches {
         for first in (0..stretch.tokens).step_by(QUERIES_PER_TASK) {
+            let queries = QUERIES_PER_TASK.min(stretch.tokens - first);
+            // Of one query every tile passes over the keys by itself, so that each may be a task.
+            let parts = match queries {
+                1 => tile_widths(group).collect(),
+                _ => vec![group],
+            };
             for head in 0..config.num_key_value_heads {
-                tasks.push(Task {
-                    cache: stretch.cache,
-                    head,
-                    row: stretch.first_row + first,
-                    position: stretch.start + first,
-                    queries: QUERIES_PER_TASK.min(stretch.tokens - first),
-                });
+                let mut before = head * group;
+                for heads in &parts {
+                    tasks.push(Task {
+                        cache: stretch.cache,
+                        head,
+                        first: before,
+                        heads: *heads,
+                        row: stretch.first_row + first,
+                        position: stretch.start + first,
+                        queries,
+                    });
+                    before += heads;
+                }
             }
         }
     }
     tasks
 }
 
-/// Result [queries, heads of the group, head_dim].
+/// Result [queries, heads of the task, head_dim].
 fn run(
     config: &ModelConfig,
     layer: usize,
@@ -109,20 +125,19 @@ fn run(
     task: &Task<'_>,
 ) -> Vec<f32> {
     let head_dim = config.head_dim;
-    let group = config.num_attention_heads / config.num_key_value_heads;
-    let part = group * head_dim;
+    let part = task.heads * head_dim;
     let mut rows = Vec::with_capacity(task.queries * part);
     for query in 0..task.queries {
-        let start = (task.row + query) * stride + task.head * part;
+        let start = (task.row + query) * stride + task.first * head_dim;
         rows.extend_from_slice(&queries[start..start + part]);
     }
     let mut out = vec![0.0; rows.len()];
     let mut scratch = Scratch::default();
     let window = config.layers[layer].window.unwrap_or(usize::MAX);
     let scoring = Scoring::new(config);
-    for (row, width, tile) in FloatTiles::new(&rows, task.queries * group, head_dim).tiles() {
+    for (row, width, tile) in FloatTiles::new(&rows, task.queries * task.heads, head_dim).tiles() {
         let seen: Vec<Range<usize>> = (row..row + width)
-            .map(|row| task.position + row / group + 1)
+            .map(|row| task.position + row / task.heads + 1)
             .map(|end| end.saturating_sub(window)..end)
             .collect();
         let out = &mut out[row * head_dim..(row + width) * head_dim];

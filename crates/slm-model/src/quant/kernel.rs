@@ -4,7 +4,7 @@ use super::activations::CodeSlice;
 use super::isa::Isa;
 use super::matrix::ScaleType;
 pub use super::portable::Panels;
-use super::portable::STEP;
+use super::portable::Step;
 use super::{LANES, MAX_TILE};
 
 #[cfg(not(target_arch = "x86_64"))]
@@ -125,7 +125,7 @@ pub(super) fn bf16_panels(
 /// One panel of 8-bit weights times a tile of codes; see [`super::portable::int8_panel`].
 pub(super) fn int8_panel(
     isa: Isa,
-    codes: &[[u8; STEP]],
+    codes: &[Step],
     scales: &[[u16; LANES]],
     kind: ScaleType,
     x: CodeSlice<'_>,
@@ -141,7 +141,7 @@ pub(super) fn int8_panel(
 /// One panel of 4-bit weights times a tile of codes; see [`super::portable::int4_panel`].
 pub(super) fn int4_panel(
     isa: Isa,
-    codes: &[[u8; STEP]],
+    codes: &[Step],
     scales: &[[u16; LANES]],
     kind: ScaleType,
     x: CodeSlice<'_>,
@@ -158,7 +158,7 @@ pub(super) fn int4_panel(
 #[cfg(not(target_arch = "x86_64"))]
 mod only_portable {
     use super::super::activations::CodeTile;
-    use super::super::portable::{self, Panels, STEP};
+    use super::super::portable::{self, Panels, Step};
     use super::super::{LANES, isa::Isa};
 
     pub fn f32_panels<const M: usize, const N: usize>(
@@ -192,7 +192,7 @@ mod only_portable {
 
     pub fn int8_panel<const M: usize, const F16: bool>(
         _: Isa,
-        w: &[[u8; STEP]],
+        w: &[Step],
         s: &[[u16; LANES]],
         x: CodeTile<'_, M>,
         out: &mut [[f32; LANES]],
@@ -202,7 +202,7 @@ mod only_portable {
 
     pub fn int4_panel<const M: usize, const F16: bool>(
         _: Isa,
-        w: &[[u8; STEP]],
+        w: &[Step],
         s: &[[u16; LANES]],
         x: CodeTile<'_, M>,
         out: &mut [[f32; LANES]],

@@ -168,10 +168,7 @@ impl Linear {
         } else {
             rayon::current_num_threads()
         };
-        let per_task = panels
-            .div_ceil(tasks)
-            .next_multiple_of(PANELS_AT_ONCE)
-            .max(1);
+        let per_task = panels.div_ceil(tasks).max(1);
         if per_task >= panels {
             self.panels(&input, 0, m, &mut out);
         } else {

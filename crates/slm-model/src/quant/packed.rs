@@ -9,7 +9,7 @@
 use super::activations::CodeSlice;
 use super::isa::Isa;
 use super::matrix::{Bits, QuantizedMatrix, ScaleType};
-use super::portable::STEP;
+use super::portable::{STEP, Step};
 use super::{GROUP, LANES, kernel};
 
 /// A [`QuantizedMatrix`] packed for products.
@@ -18,7 +18,7 @@ pub struct PackedMatrix {
     columns: usize,
     bits: Bits,
     kind: ScaleType,
-    codes: Vec<[u8; STEP]>,
+    codes: Vec<Step>,
     scales: Vec<[u16; LANES]>,
 }
 
@@ -34,7 +34,7 @@ impl PackedMatrix {
             columns,
             bits,
             kind: matrix.scale_type(),
-            codes: vec![[empty; STEP]; panels * groups * steps_per_group(bits)],
+            codes: vec![Step([empty; STEP]); panels * groups * steps_per_group(bits)],
             scales: vec![[0; LANES]; panels * groups],
         };
         for row in 0..rows {
@@ -87,7 +87,7 @@ impl PackedMatrix {
             let scale = self.kind.value(bits);
             let (step, byte, shift) = self.place(row, column);
             let mask = if self.bits == Bits::Int8 { 0xff } else { 15 };
-            let code = i32::from((self.codes[step][byte] >> shift) & mask) - self.bits.half();
+            let code = i32::from((self.codes[step].0[byte] >> shift) & mask) - self.bits.half();
             *out = code as f32 * scale;
         }
     }
@@ -118,7 +118,7 @@ impl PackedMatrix {
         } else {
             0xf0 >> shift
         };
-        let place = &mut self.codes[step][byte];
+        let place = &mut self.codes[step].0[byte];
         *place = (*place & mask) | (code << shift);
     }
 

@@ -12,6 +12,11 @@ use super::{GROUP, LANES};
 /// Bytes of one step of packed weights: four columns of each lane.
 pub(super) const STEP: usize = 4 * LANES;
 
+/// One step of packed weights, in one line of the cache: a vector load never touches two.
+#[derive(Debug, Clone, Copy)]
+#[repr(align(64))]
+pub(super) struct Step(pub [u8; STEP]);
+
 /// Panels of floats [K][LANES] that start `stride` apart.
 #[derive(Clone, Copy)]
 pub struct Panels<'a, T> {
@@ -125,7 +130,7 @@ pub(super) fn widen_scale<const F16: bool>(bits: u16) -> f32 {
 /// `codes` [groups * GROUP / 4][LANES * 4] holding value + 128, `scales` [groups][LANES] in half
 /// precision if `F16`, else in bfloat16.
 pub(super) fn int8_panel<const M: usize, const F16: bool>(
-    codes: &[[u8; STEP]],
+    codes: &[Step],
     scales: &[[u16; LANES]],
     x: CodeTile<'_, M>,
     out: &mut [[f32; LANES]],
@@ -136,7 +141,7 @@ pub(super) fn int8_panel<const M: usize, const F16: bool>(
         let mut dots: [[i32; LANES]; M] = std::array::from_fn(|m| [-128 * x.sums[g][m]; LANES]);
         let group = g * steps..(g + 1) * steps;
         for (codes, x) in codes[group.clone()].iter().zip(&x.codes[group]) {
-            add_products(&mut dots, codes, x);
+            add_products(&mut dots, &codes.0, x);
         }
         scale_group::<M, F16>(&mut sums, &dots, scale, &x.scales[g]);
     }
@@ -146,7 +151,7 @@ pub(super) fn int8_panel<const M: usize, const F16: bool>(
 /// As [`int8_panel`] for 4 bits: value + 8, in steps whose low nibbles are the first half of a
 /// group and whose high nibbles are the second. `codes` [groups * GROUP / 8][LANES * 4].
 pub(super) fn int4_panel<const M: usize, const F16: bool>(
-    codes: &[[u8; STEP]],
+    codes: &[Step],
     scales: &[[u16; LANES]],
     x: CodeTile<'_, M>,
     out: &mut [[f32; LANES]],
@@ -156,7 +161,7 @@ pub(super) fn int4_panel<const M: usize, const F16: bool>(
     for (g, scale) in scales.iter().enumerate() {
         let mut dots: [[i32; LANES]; M] = std::array::from_fn(|m| [-8 * x.sums[g][m]; LANES]);
         for step in 0..half {
-            let bytes = &codes[g * half + step];
+            let bytes = codes[g * half + step].0;
             let place = g * 2 * half + step;
             add_products(&mut dots, &bytes.map(|b| b & 15), &x.codes[place]);
             add_products(&mut dots, &bytes.map(|b| b >> 4), &x.codes[place + half]);

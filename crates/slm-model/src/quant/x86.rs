@@ -9,7 +9,7 @@ use std::arch::x86_64::*;
 use super::activations::CodeTile;
 use super::isa::{Isa, Level};
 use super::nf4::{BLOCK, CODE};
-use super::portable::{self, Panels, STEP};
+use super::portable::{self, Panels, Step};
 use super::{GROUP, LANES};
 
 /// As [`portable::f32_panels`], on `isa`.
@@ -65,7 +65,7 @@ pub(super) fn widen_nf4(
 /// As [`portable::int8_panel`], on `isa`.
 pub(super) fn int8_panel<const M: usize, const F16: bool>(
     isa: Isa,
-    codes: &[[u8; STEP]],
+    codes: &[Step],
     scales: &[[u16; LANES]],
     x: CodeTile<'_, M>,
     out: &mut [[f32; LANES]],
@@ -82,7 +82,7 @@ pub(super) fn int8_panel<const M: usize, const F16: bool>(
 /// As [`portable::int4_panel`], on `isa`.
 pub(super) fn int4_panel<const M: usize, const F16: bool>(
     isa: Isa,
-    codes: &[[u8; STEP]],
+    codes: &[Step],
     scales: &[[u16; LANES]],
     x: CodeTile<'_, M>,
     out: &mut [[f32; LANES]],
@@ -187,7 +187,7 @@ fn nibbles(codes: &[u8; LANES / 2]) -> __m128i {
 
 #[target_feature(enable = "avx2,fma,f16c")]
 fn int8_avx2<const M: usize, const F16: bool>(
-    codes: &[[u8; STEP]],
+    codes: &[Step],
     scales: &[[u16; LANES]],
     x: CodeTile<'_, M>,
     out: &mut [[f32; LANES]],
@@ -197,7 +197,7 @@ fn int8_avx2<const M: usize, const F16: bool>(
 
 #[target_feature(enable = "avx2,fma,f16c")]
 fn int4_avx2<const M: usize, const F16: bool>(
-    codes: &[[u8; STEP]],
+    codes: &[Step],
     scales: &[[u16; LANES]],
     x: CodeTile<'_, M>,
     out: &mut [[f32; LANES]],
@@ -250,7 +250,7 @@ fn bf16_rows<const M: usize, const ROWS: usize>(
 #[target_feature(enable = "avx2,fma,f16c")]
 #[inline]
 fn int8_rows<const M: usize, const ROWS: usize, const F16: bool>(
-    codes: &[[u8; STEP]],
+    codes: &[Step],
     scales: &[[u16; LANES]],
     x: CodeTile<'_, M>,
     first: usize,
@@ -287,7 +287,7 @@ fn int8_rows<const M: usize, const ROWS: usize, const F16: bool>(
 #[target_feature(enable = "avx2,fma,f16c")]
 #[inline]
 fn int4_rows<const M: usize, const ROWS: usize, const F16: bool>(
-    codes: &[[u8; STEP]],
+    codes: &[Step],
     scales: &[[u16; LANES]],
     x: CodeTile<'_, M>,
     first: usize,
@@ -381,8 +381,8 @@ fn halves_f16(values: &[u16; LANES]) -> (__m256, __m256) {
 
 #[target_feature(enable = "avx2,fma,f16c")]
 #[inline]
-fn halves_u8(values: &[u8; STEP]) -> [__m256i; 2] {
-    let (low, high) = values.split_at(32);
+fn halves_u8(values: &Step) -> [__m256i; 2] {
+    let (low, high) = values.0.split_at(32);
     // SAFETY: each half has the 32 bytes that an unaligned load reads.
     unsafe {
         [
@@ -469,7 +469,7 @@ fn widen_nf4_avx512(codes: &[[u8; LANES / 2]], scales: &[[f32; LANES]], out: &mu
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
 fn int8_avx512<const M: usize, const F16: bool>(
-    codes: &[[u8; STEP]],
+    codes: &[Step],
     scales: &[[u16; LANES]],
     x: CodeTile<'_, M>,
     out: &mut [[f32; LANES]],
@@ -497,7 +497,7 @@ fn int8_avx512<const M: usize, const F16: bool>(
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
 fn int4_avx512<const M: usize, const F16: bool>(
-    codes: &[[u8; STEP]],
+    codes: &[Step],
     scales: &[[u16; LANES]],
     x: CodeTile<'_, M>,
     out: &mut [[f32; LANES]],
@@ -570,9 +570,9 @@ fn load_f16(values: &[u16; LANES]) -> __m512 {
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
 #[inline]
-fn load_u8(values: &[u8; STEP]) -> __m512i {
+fn load_u8(values: &Step) -> __m512i {
     // SAFETY: the array has the 64 bytes that an unaligned load reads.
-    unsafe { _mm512_loadu_si512(values.as_ptr().cast()) }
+    unsafe { _mm512_loadu_si512(values.0.as_ptr().cast()) }
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
