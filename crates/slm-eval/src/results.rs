@@ -131,6 +131,9 @@ pub struct SystemResult {
     /// What all its answers cost, in the currency of the price table; none where none says it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub paid: Option<f64>,
+    /// Answers that say what they cost.
+    #[serde(default)]
+    pub paid_answers: usize,
     /// What several answers to each sample say; none where each was asked once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub repeats: Option<Repeats>,

@@ -19,6 +19,9 @@ use super::Server;
 use super::budget::Tokens;
 use crate::failure::Failure;
 
+/// What to do where a server takes no request as it is.
+const REFUSED: &str = "see to the model's name and to what the server's message says of the request: all answers so far are kept";
+
 /// Rows in a row that may fail before the endpoint counts as gone.
 const MOST_FAILURES: usize = 3;
 
@@ -191,33 +194,40 @@ impl Frontier {
         };
         let message = fault.to_string();
         match fault {
-            AskFault::Refused(why) => {
+            AskFault::Refused(why) if is_of_content(&why) => {
                 self.in_a_row = 0;
-                let mut failed = Prediction::text(id, "");
-                failed.output = Value::Null;
-                match is_of_content(&why) {
-                    true => failed.finish_reason = Some("content_filter".to_owned()),
-                    false => failed.error = Some(why),
-                }
-                Ok(Some(failed))
+                let mut refused = Prediction::text(id, "");
+                refused.output = Value::Null;
+                refused.finish_reason = Some("content_filter".to_owned());
+                Ok(Some(refused))
             }
+            // The request is at fault, not what the model has to say to it.
+            AskFault::Refused(_) => self.failed(id, message, REFUSED.to_owned()),
             AskFault::NotAsked { message, hint } => {
                 self.not_asked.get_or_insert((message, hint));
                 Ok(None)
             }
-            AskFault::Failed { hint, .. } => {
-                self.in_a_row += 1;
-                if self.in_a_row >= MOST_FAILURES && !self.manner.accept_errors {
-                    return Err(Failure::new(message).hint(hint).into());
-                }
-                self.failed.push(format!("`{id}`: {message}"));
-                let mut failed = Prediction::text(id, "");
-                failed.output = Value::Null;
-                failed.error = Some(message);
-                Ok(self.manner.accept_errors.then_some(failed))
-            }
+            AskFault::Failed { hint, .. } => self.failed(id, message, hint),
             AskFault::Stopped { hint, .. } => Err(Failure::new(message).hint(hint).into()),
         }
+    }
+
+    /// A row without an answer: wrong where that is accepted, otherwise open still.
+    fn failed(
+        &mut self,
+        id: &str,
+        message: String,
+        hint: String,
+    ) -> Result<Option<Prediction>, SubjectError> {
+        self.in_a_row += 1;
+        if self.in_a_row >= MOST_FAILURES && !self.manner.accept_errors {
+            return Err(Failure::new(message).hint(hint).into());
+        }
+        self.failed.push(format!("`{id}`: {message}"));
+        let mut failed = Prediction::text(id, "");
+        failed.output = Value::Null;
+        failed.error = Some(message);
+        Ok(self.manner.accept_errors.then_some(failed))
     }
 
     fn noted(&mut self, id: &str, answer: ChatAnswer) -> Prediction {
@@ -265,8 +275,9 @@ impl Subject for Frontier {
             requests.len(),
             |request| Ok(asking.ask(request)),
             |outcome: Result<ChatAnswer, AskFault>| {
-                in_a_row = match outcome {
+                in_a_row = match &outcome {
                     Err(AskFault::Failed { .. }) => in_a_row + 1,
+                    Err(AskFault::Refused(why)) if !is_of_content(why) => in_a_row + 1,
                     _ => 0,
                 };
                 // What was paid for is kept by the answerer; going on would be in vain.
@@ -283,9 +294,23 @@ impl Subject for Frontier {
         .unwrap_or_default();
         let mut predictions = Vec::with_capacity(rows.len());
         for (row, outcome) in rows.iter().zip(outcomes) {
-            predictions.extend(self.prediction(&row.id, outcome)?);
+            let mut prediction = self.prediction(&row.id, outcome)?;
+            if row.kind(&self.task) == OutputType::Calls {
+                prediction.iter_mut().for_each(without_call);
+            }
+            predictions.extend(prediction);
         }
         Ok(predictions)
+    }
+}
+
+/// In chat completions an answer in words, with nothing in `tool_calls`, is how no function is
+/// called.
+fn without_call(prediction: &mut Prediction) {
+    let ended = prediction.finish_reason.as_deref() == Some("stop");
+    let words = prediction.output.as_str().map(str::trim_start);
+    if ended && words.is_some_and(|words| !words.contains(['{', '['])) {
+        prediction.output = json!([]);
     }
 }
 

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 pub use prices::{Price, Prices, Serving};
 
-use crate::results::SystemResult;
+use crate::results::{Role, SystemResult};
 
 const DAYS_OF_YEAR: f64 = 365.25;
 const SECONDS_OF_HOUR: f64 = 3600.0;
@@ -40,6 +40,11 @@ pub enum Paid {
         output: f64,
         /// Where the prices are from.
         source: String,
+    },
+    /// As the answers themselves say.
+    Told {
+        /// Answers that say what they cost.
+        answers: usize,
     },
     /// By machine and power.
     Machine {
@@ -103,8 +108,9 @@ impl Costs {
     }
 }
 
-/// The costs of systems: by tokens where the table has a price under the system's name, as
-/// served on one's own machine otherwise.
+/// The costs of systems: by tokens where the table has a price under the system's name, as the
+/// answers say where they do, and as served on one's own machine otherwise, except the frontier
+/// model, which is not one's own.
 pub fn costs(prices: &Prices, systems: &[SystemResult]) -> Costs {
     let mut found = Costs {
         currency: prices.currency.clone(),
@@ -115,15 +121,39 @@ pub fn costs(prices: &Prices, systems: &[SystemResult]) -> Costs {
     for system in systems {
         let cost = match prices.models.get(&system.name) {
             Some(price) => by_tokens(system, price),
-            None => by_machine(system, prices),
+            None => match told(system) {
+                Some(cost) => Ok(cost),
+                None if system.info.role == Some(Role::Frontier) => Err(
+                    "no price by that name in the price table, nor do its answers say what they cost"
+                        .into(),
+                ),
+                None => by_machine(system, prices),
+            },
         };
         match cost {
             Ok(cost) => found.systems.push(cost),
             Err(why) => found.unknown.push(format!("{}: {why}", system.name)),
         }
     }
+    let known = |name: &&String| systems.iter().any(|system| system.name == **name);
+    for name in prices.models.keys().filter(|name| !known(name)) {
+        let why = "the price table names it, and no system here is called so";
+        found.unknown.push(format!("{name}: {why}"));
+    }
     found.break_even = break_even(prices, &found.systems);
     found
+}
+
+/// The mean of what answers say they cost; none where none does.
+fn told(system: &SystemResult) -> Option<SystemCost> {
+    let paid = system.paid.filter(|_| system.paid_answers > 0)?;
+    Some(SystemCost {
+        system: system.name.clone(),
+        per_thousand: 1e3 * paid / system.paid_answers as f64,
+        paid: Paid::Told {
+            answers: system.paid_answers,
+        },
+    })
 }
 
 /// (input · price_in + output · price_out) / 1,000,000 · 1,000, over mean tokens of an answer.
@@ -182,8 +212,7 @@ fn seconds_per_answer(system: &SystemResult) -> Option<f64> {
     (seconds > 0.0 && seconds.is_finite()).then_some(seconds)
 }
 
-/// Volume V where V · endpoint = fixed + V · power, of one machine; payback = (machines ·
-/// hardware + spent once) / (volume · (endpoint − power) − machines · upkeep).
+/// Volume V where V · endpoint = fixed + V · power, of one machine.
 fn break_even(prices: &Prices, systems: &[SystemCost]) -> Vec<BreakEven> {
     let Some(serving) = &prices.serving else {
         return Vec::new();
@@ -201,22 +230,39 @@ fn break_even(prices: &Prices, systems: &[SystemCost]) -> Vec<BreakEven> {
         };
         for endpoint in systems
             .iter()
-            .filter(|other| matches!(other.paid, Paid::Tokens { .. }))
+            .filter(|other| !matches!(other.paid, Paid::Machine { .. }))
         {
             let saved = (endpoint.per_thousand - power_per_thousand) / 1e3;
             let volume = (saved > 0.0).then(|| fixed_per_day / saved);
             let a_day = prices.answers_per_day * saved - machines * serving.upkeep_per_day;
-            let spent = machines * serving.hardware_price + serving.spent_once;
             found.push(BreakEven {
                 own: own.system.clone(),
                 endpoint: endpoint.system.clone(),
                 volume_per_day: volume,
                 within_capacity: volume.is_some_and(|volume| volume <= capacity_per_day),
-                payback_days: (a_day > 0.0).then(|| spent / a_day),
+                payback_days: payback(serving, machines * serving.hardware_price, a_day),
             });
         }
     }
     found
+}
+
+/// The first day t on which what was saved, `a_day` · t, has paid for what was spent once and for
+/// the machines up to then, of which new ones are bought whenever their years are over; none where
+/// they wear out faster than they save.
+fn payback(serving: &Serving, hardware: f64, a_day: f64) -> Option<f64> {
+    if a_day <= 0.0 {
+        return None;
+    }
+    let life = serving.years * DAYS_OF_YEAR;
+    let first = (hardware + serving.spent_once) / a_day;
+    if first <= life {
+        return Some(first);
+    }
+    // What a set of machines leaves over in its life pays for what was spent once.
+    let left = a_day * life - hardware;
+    let sets = (serving.spent_once / left).ceil();
+    (left > 0.0).then(|| (sets * hardware + serving.spent_once) / a_day)
 }
 
 #[cfg(test)]
@@ -307,6 +353,34 @@ mod tests {
         // (3 · 1461 + 539) / (80,000 · 0.00129 − 3) days.
         let days = found.break_even[0].payback_days.unwrap();
         assert!((days - 4922.0 / 100.2).abs() < 1e-9, "{days}");
+    }
+
+    #[test]
+    fn machines_that_wear_out_are_paid_for_again() {
+        let serving = prices().serving.unwrap();
+        // 1461 days of 1.1 leave 146.1 of a machine, so 539 take four of them.
+        let days = payback(&serving, 1461.0, 1.1).unwrap();
+        assert!((days - (4.0 * 1461.0 + 539.0) / 1.1).abs() < 1e-9, "{days}");
+        assert!(days > 3.0 * 1461.0 && days <= 4.0 * 1461.0);
+        assert_eq!(payback(&serving, 1461.0, 0.99), None);
+        assert_eq!(payback(&serving, 1461.0, 4.0), Some(500.0));
+    }
+
+    #[test]
+    fn a_frontier_model_is_not_priced_as_ones_own_machine() {
+        let (mut prices, mut systems) = (prices(), systems());
+        systems[0].info.role = Some(Role::Frontier);
+        systems[0].info.tokens_per_second = Some(40.0);
+        let price = prices.models.remove("large").unwrap();
+        prices.models.insert("lage".into(), price);
+        let found = costs(&prices, &systems);
+        assert_eq!(found.per_thousand("large"), None);
+        assert!(found.unknown[0].starts_with("large: no price by that name"));
+        assert!(found.unknown[1].starts_with("lage: the price table names it"));
+        (systems[0].paid, systems[0].paid_answers) = (Some(0.5), 100);
+        let found = costs(&prices, &systems);
+        assert_eq!(found.per_thousand("large"), Some(5.0));
+        assert_eq!(found.break_even.len(), 1);
     }
 
     #[test]

@@ -13,18 +13,24 @@ use crate::statistics::risk_coverage;
 
 /// Accuracies for which thresholds are looked up.
 const WANTED: [f64; 4] = [0.9, 0.95, 0.98, 0.99];
+/// How sure an answer is taken to be that does not say, or is missing.
+const UNSURE: f64 = 0.0;
 /// Points that a curve is thinned to.
 const POINTS: usize = 101;
 
 /// Calibration and selective answering of a system; none where no answer has a confidence.
 pub(super) fn of_system(samples: &[Sample], predictions: &Predictions) -> Option<Confidence> {
+    let sure = |sample: &Sample| predictions.get(&sample.row.id)?.confidence;
+    let told: Vec<Judged> = samples
+        .iter()
+        .filter_map(|sample| Some((sure(sample)?, is_right(sample))))
+        .collect();
+    // What says nothing of itself, or is missing, is what one is least sure of.
     let judged: Vec<Judged> = samples
         .iter()
-        .filter_map(|sample| {
-            let confidence = predictions.get(&sample.row.id)?.confidence?;
-            Some((confidence, is_right(sample)))
-        })
+        .map(|sample| (sure(sample).unwrap_or(UNSURE), is_right(sample)))
         .collect();
+    let calibration = calibration(&told)?;
     let curve = risk_coverage::curve(&judged);
     let thinned = match curve.len() {
         0..=POINTS => curve,
@@ -33,7 +39,7 @@ pub(super) fn of_system(samples: &[Sample], predictions: &Predictions) -> Option
             .collect(),
     };
     Some(Confidence {
-        calibration: calibration(&judged)?,
+        calibration,
         risk_area: risk_coverage::area(&judged),
         risk_coverage: thinned,
         review: WANTED
@@ -54,12 +60,16 @@ pub(super) fn routing(rows: &[Row], systems: &[System], measured: &[Measured]) -
         return Vec::new();
     };
     let simulated = |small: usize| {
+        let sure = |row: &Row| systems[small].predictions.get(&row.id)?.confidence;
+        if !rows.iter().any(|row| sure(row).is_some()) {
+            return None;
+        }
         let samples: Vec<routing::Sample> = rows
             .iter()
             .enumerate()
             .filter_map(|(index, row)| {
                 Some(routing::Sample {
-                    confidence: systems[small].predictions.get(&row.id)?.confidence?,
+                    confidence: sure(row).unwrap_or(UNSURE),
                     small: measured[small].rights[index]?,
                     large: measured[large].rights[index]?,
                 })

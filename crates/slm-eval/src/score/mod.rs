@@ -324,6 +324,7 @@ fn describe(task: &Task, system: &System, samples: &[Sample], metrics: &[Metric]
             Some(sum.unwrap_or(0_u64).saturating_add(more))
         })
     };
+    let (paid, paid_answers) = paid(system);
     SystemResult {
         name: system.name.clone(),
         right: samples.iter().filter(|s| metrics::is_right(s)).count(),
@@ -336,7 +337,8 @@ fn describe(task: &Task, system: &System, samples: &[Sample], metrics: &[Metric]
         latency_ms: latency(answers.clone().filter_map(|answer| answer.latency_ms)),
         input_tokens: tokens(|answer| answer.input_tokens),
         output_tokens: tokens(|answer| answer.output_tokens),
-        paid: paid(system),
+        paid,
+        paid_answers,
         ids: ids(&system.predictions),
         info: system.info.clone(),
         setup: system.setup.clone(),
@@ -344,13 +346,15 @@ fn describe(task: &Task, system: &System, samples: &[Sample], metrics: &[Metric]
     }
 }
 
-/// What all answers cost, repeats included, where they say it.
-fn paid(system: &System) -> Option<f64> {
+/// What all answers cost, repeats included, where they say it, and how many do.
+fn paid(system: &System) -> (Option<f64>, usize) {
     std::iter::once(&system.predictions)
         .chain(&system.repeats)
         .flat_map(Predictions::iter)
         .filter_map(|answer| answer.cost)
-        .fold(None, |sum, cost| Some(sum.unwrap_or(0.0) + cost))
+        .fold((None, 0), |(sum, count), cost| {
+            (Some(sum.unwrap_or(0.0) + cost), count + 1)
+        })
 }
 
 fn latency(latencies: impl Iterator<Item = f64>) -> Option<Latency> {

@@ -58,6 +58,9 @@ fn row(cost: &SystemCost) -> String {
                 escape::html(source)
             )
         }
+        Paid::Told { answers } => {
+            format!("as {} of its answers say", format::thousands(*answers))
+        }
         Paid::Machine {
             machines,
             fixed_per_day,
