@@ -1,7 +1,8 @@
 //! Two evaluations of one task: what differed in their set-up first, then what changed.
 //!
 //! Changes of metrics carry MOVER intervals; where both reports hold their samples, the answers
-//! to the same rows are paired. Does not know how either was shown.
+//! to the same rows are paired, and how far they are right together is taken for how far the
+//! metrics go together. Does not know how either was shown.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -85,12 +86,15 @@ pub fn compare(before: Evaluation, after: Evaluation) -> Regression {
         else {
             continue;
         };
-        found
-            .changes
-            .extend(changes(new, &old.systems[place], system));
-        found
-            .answers
-            .extend(answers(&system.name, &old_rows, place, after.1, index));
+        let answers = answers(&system.name, &old_rows, place, after.1, index);
+        let together = answers.as_ref().map_or(0.0, |(answers, together)| {
+            // Rows that only one side has go with none of the other's.
+            let all = (before.1.len() as f64 * after.1.len() as f64).sqrt();
+            together * answers.rows as f64 / all
+        });
+        let was = &old.systems[place];
+        found.changes.extend(changes(new, was, system, together));
+        found.answers.extend(answers.map(|(answers, _)| answers));
     }
     found
 }
@@ -173,13 +177,16 @@ fn entries(
         .collect()
 }
 
-fn changes(new: &Results, old: &SystemResult, system: &SystemResult) -> Vec<Change> {
+fn changes(new: &Results, old: &SystemResult, system: &SystemResult, together: f64) -> Vec<Change> {
     new.metrics
         .iter()
         .filter_map(|metric| {
             let (b, a) = (old.metrics.get(metric)?, system.metrics.get(metric)?);
-            let (difference, low, high) =
-                two_estimates::difference((a.value, a.low, a.high), (b.value, b.low, b.high));
+            let (difference, low, high) = two_estimates::difference(
+                (a.value, a.low, a.high),
+                (b.value, b.low, b.high),
+                together,
+            );
             Some(Change {
                 system: system.name.clone(),
                 metric: metric.clone(),
@@ -200,7 +207,7 @@ fn answers(
     place: usize,
     new: &[SampleRow],
     index: usize,
-) -> Option<Answers> {
+) -> Option<(Answers, f64)> {
     let (mut after, mut before, mut broken_ids) = (Vec::new(), Vec::new(), Vec::new());
     for row in new {
         // A row whose target changed is not the same row.
@@ -218,14 +225,15 @@ fn answers(
         }
     }
     let paired = Paired::count(&after, &before);
-    (paired.total() > 0).then(|| Answers {
+    let answers = Answers {
         system: system.to_string(),
         rows: paired.total(),
         broken: paired.only_b,
         mended: paired.only_a,
         p_value: paired.p_value(),
         broken_ids,
-    })
+    };
+    (paired.total() > 0).then(|| (answers, paired.correlation()))
 }
 
 #[cfg(test)]
@@ -288,10 +296,13 @@ mod tests {
         let after = embedded(0.85, "two", &[true, false, true, false]);
         let found = compared(&before, &after);
         assert_eq!(found.differs, ["`s`: model: one, then two"]);
-        // d = 0.05; below sqrt(0.03² + 0.04²) = 0.05, above the same.
+        // d = 0.05; φ = (1 · 0 − 1 · 2) / sqrt(12); below sqrt(0.03² + 0.04² − 2 φ 0.03 · 0.04),
+        // above the same.
         let change = &found.changes[0];
+        let width = (0.0025_f64 + 2.0 * 2.0 / 12_f64.sqrt() * 0.0012).sqrt();
         assert!((change.difference - 0.05).abs() < 1e-9);
-        assert!((change.low - 0.0).abs() < 1e-9 && (change.high - 0.1).abs() < 1e-9);
+        assert!((change.low - (0.05 - width)).abs() < 1e-9);
+        assert!((change.high - (0.05 + width)).abs() < 1e-9);
         let answers = &found.answers[0];
         assert_eq!((answers.rows, answers.broken, answers.mended), (4, 2, 1));
         assert_eq!(answers.broken_ids, ["1", "3"]);
@@ -304,6 +315,9 @@ mod tests {
         let found = compared(&one, &one);
         assert!(found.differs.is_empty());
         assert!(!found.changes[0].clear);
+        let change = &found.changes[0];
+        // The ends of its interval lie 0.03 and 0.04 away, and all is right together.
+        assert!((change.low + 0.01).abs() < 1e-9 && (change.high - 0.01).abs() < 1e-9);
         assert_eq!(
             (found.answers[0].broken, found.answers[0].p_value),
             (0, 1.0)

@@ -3,7 +3,8 @@
 //! Does not know HTML or the terminal.
 
 use super::format::{money, thousands};
-use crate::results::{Results, Role, SystemResult};
+use crate::answer::Cause;
+use crate::results::{Comparison, Results, Role, SystemResult};
 
 /// The outcome of the first metric: who leads, against whom a difference is
 /// shown, and what was not shown.
@@ -166,8 +167,12 @@ fn against(results: &Results, subject: &SystemResult, metric: &str) -> Vec<Strin
                 .filter(|comparison| comparison.verdict == *verdict)
                 .map(|c| {
                     format!(
-                        "`{}` ({:+.3}, {:+.3} to {:+.3})",
-                        c.b, c.difference, c.low, c.high
+                        "`{}` ({:+.3}, {:+.3} to {:+.3}{})",
+                        c.b,
+                        c.difference,
+                        c.low,
+                        c.high,
+                        corrected(&c)
                     )
                 })
                 .collect();
@@ -208,9 +213,40 @@ fn frontier(results: &Results, subject: &SystemResult, metric: &str) -> String {
         return format!("It could not be compared with `{}`.", frontier.name);
     };
     let range = format!(
-        "({:+.3}, 95% interval {:+.3} to {:+.3})",
-        c.difference, c.low, c.high
+        "({:+.3}, 95% interval {:+.3} to {:+.3}{})",
+        c.difference,
+        c.low,
+        c.high,
+        corrected(&c)
     );
+    let silent = unanswered(frontier);
+    if silent > 0 && silent == results.samples {
+        return format!(
+            "Whether `{}` may replace the frontier model is not shown: `{}` gave no answer to any sample.",
+            subject.name, frontier.name
+        );
+    }
+    let but_silent = match silent {
+        0 => String::new(),
+        count => format!(
+            " `{}` gave no answer to {} of {} samples, which count as wrong.",
+            frontier.name,
+            thousands(count),
+            thousands(results.samples)
+        ),
+    };
+    let verdict = ruling(results, subject, frontier, &c, &range);
+    verdict + &but_silent
+}
+
+/// What the comparison says.
+fn ruling(
+    results: &Results,
+    subject: &SystemResult,
+    frontier: &SystemResult,
+    c: &Comparison,
+    range: &str,
+) -> String {
     match c.verdict.as_str() {
         "better" => format!(
             "`{}` may replace the frontier model `{}`: it is better {range}.",
@@ -219,7 +255,7 @@ fn frontier(results: &Results, subject: &SystemResult, metric: &str) -> String {
         // Non-inferiority: the interval ends above what may be lost.
         verdict => match results.margin {
             Some(margin) if c.low > -margin => format!(
-                "`{}` may replace the frontier model `{}`: it is worse by less than the {margin} that the task allows {range}.",
+                "`{}` may replace the frontier model `{}`: it is not worse by as much as the {margin} that the task allows {range}.",
                 subject.name, frontier.name
             ),
             margin => {
@@ -244,6 +280,24 @@ fn frontier(results: &Results, subject: &SystemResult, metric: &str) -> String {
                 }
             }
         },
+    }
+}
+
+/// Samples that a system gave no answer to, for whatever reason.
+fn unanswered(system: &SystemResult) -> usize {
+    let causes = [Cause::Missing, Cause::Error];
+    let counts = causes.iter().map(|cause| system.failures.get(cause.name()));
+    counts.flatten().sum()
+}
+
+/// Why an interval may leave out 0 and no difference be shown.
+fn corrected(c: &Comparison) -> String {
+    match (c.low > 0.0 || c.high < 0.0) && c.verdict == "no difference shown" {
+        true => format!(
+            ", which leaves out 0; but p = {:.3} once it is corrected for all that was compared",
+            c.p_adjusted
+        ),
+        false => String::new(),
     }
 }
 

@@ -202,6 +202,12 @@ fn setup(task: &Task, rows: &[Row]) -> BTreeMap<String, String> {
     if !task.output.fields.is_empty() {
         setup.insert("field rules".into(), rules);
     }
+    if !task.output.labels.is_empty() {
+        setup.insert("labels".into(), task.output.labels.join(", "));
+    }
+    if let Some(schema) = &task.output.schema {
+        setup.insert("schema".into(), hex(&Sha256::digest(schema.to_string())));
+    }
     setup
 }
 

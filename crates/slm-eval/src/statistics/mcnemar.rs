@@ -19,6 +19,22 @@ pub struct Paired {
 }
 
 impl Paired {
+    /// The correlation φ of being right: 1 where both agree on all, 0 where one is always right or
+    /// always wrong.
+    pub fn correlation(&self) -> f64 {
+        let [a, b, c, d] =
+            [self.both_right, self.only_a, self.only_b, self.both_wrong].map(|count| count as f64);
+        if b + c == 0.0 {
+            return f64::from(self.total() > 0);
+        }
+        let spread = ((a + b) * (c + d) * (a + c) * (b + d)).sqrt();
+        if spread == 0.0 {
+            0.0
+        } else {
+            (a * d - b * c) / spread
+        }
+    }
+
     /// Counts pairs of right and wrong; pairs that lack one side are left out.
     pub fn count(a: &[Option<bool>], b: &[Option<bool>]) -> Self {
         let mut counts = Self::default();
@@ -119,6 +135,22 @@ mod tests {
             (1, 1, 1, 1)
         );
         assert_eq!(counts.difference(), 0.0);
+    }
+
+    #[test]
+    fn the_correlation_by_hand() {
+        let counts = |both_right, only_a, only_b, both_wrong| Paired {
+            both_right,
+            only_a,
+            only_b,
+            both_wrong,
+        };
+        // (40 · 30 − 10 · 20) / sqrt(50 · 50 · 60 · 40)
+        let found = counts(40, 10, 20, 30).correlation();
+        assert!((found - 1000.0 / 6_000_000_f64.sqrt()).abs() < 1e-12);
+        assert_eq!(counts(5, 0, 0, 0).correlation(), 1.0);
+        assert_eq!(counts(5, 1, 0, 0).correlation(), 0.0);
+        assert_eq!(counts(0, 0, 0, 0).correlation(), 0.0);
     }
 
     #[test]
