@@ -159,7 +159,9 @@ impl Predictions {
 
 /// Every answer of a JSONL file in its order, with its repeat.
 fn read(path: &Path) -> Result<Vec<(u32, Prediction)>, EvalError> {
-    let text = std::fs::read_to_string(path).map_err(|source| EvalError::reading(path, source))?;
+    let bytes = std::fs::read(path).map_err(|source| EvalError::reading(path, source))?;
+    // A model may have written half a character.
+    let text = String::from_utf8_lossy(&bytes);
     let mut predictions = Vec::new();
     let mut problems = Vec::new();
     for (index, line) in text.trim_start_matches('\u{feff}').lines().enumerate() {
@@ -176,7 +178,12 @@ fn read(path: &Path) -> Result<Vec<(u32, Prediction)>, EvalError> {
 }
 
 fn read_line(path: &Path, line: usize, text: &str) -> Result<(u32, Prediction), Problem> {
-    let value: Value = serde_json::from_str(text).map_err(|error| {
+    let parsed = serde_json::from_str(text);
+    let parsed = parsed.or_else(|error| match without_lone_surrogates(text) {
+        Some(mended) => serde_json::from_str(&mended),
+        None => Err(error),
+    });
+    let value: Value = parsed.map_err(|error| {
         Problem::new(
             path,
             line,
@@ -200,11 +207,52 @@ fn read_line(path: &Path, line: usize, text: &str) -> Result<(u32, Prediction), 
         let message = format!("the `repeat` {repeat} is too large");
         Problem::new(path, line, message, "number repeats from 0")
     })?;
+    for (key, most, what) in [
+        ("confidence", 1.0, "a probability from 0 to 1"),
+        ("latency_ms", f64::MAX, "milliseconds"),
+        ("cost", f64::MAX, "an amount"),
+    ] {
+        let found = value.get(key).filter(|found| !batch && !found.is_null());
+        let sound = |found: &&Value| found.as_f64().is_some_and(|n| (0.0..=most).contains(&n));
+        if let Some(found) = found.filter(|found| !sound(found)) {
+            let message = format!("`{key}` is {found}");
+            let hint = format!("write {what}, or leave it out");
+            return Err(Problem::new(path, line, message, hint));
+        }
+    }
     let prediction = match batch {
         true => from_batch(id, &value),
         false => from_row(id, &value),
     };
     Ok((repeat, prediction))
+}
+
+/// The line with U+FFFD for every escaped half of a character that stands alone, which other
+/// writers of JSON let through; none where there is no such half.
+fn without_lone_surrogates(text: &str) -> Option<String> {
+    let unit = |at: usize| {
+        let digits = text.get(at..at + 6)?.strip_prefix("\\u")?;
+        u16::from_str_radix(digits, 16).ok()
+    };
+    let (mut out, mut at, mut found) = (String::with_capacity(text.len()), 0, false);
+    while let Some(length) = text[at..].find('\\') {
+        out.push_str(&text[at..at + length]);
+        at += length;
+        let taken = match (unit(at), unit(at + 6)) {
+            (Some(0xD800..0xDC00), Some(0xDC00..0xE000)) => 12,
+            (Some(0xD800..0xE000), _) => {
+                out.push_str("\\ufffd");
+                (at, found) = (at + 6, true);
+                continue;
+            }
+            // An escape of one character, or a backslash at the end.
+            _ => 1 + text[at + 1..].chars().next().map_or(0, char::len_utf8),
+        };
+        out.push_str(&text[at..at + taken]);
+        at += taken;
+    }
+    out.push_str(&text[at..]);
+    found.then_some(out)
 }
 
 fn from_row(id: String, value: &Value) -> Prediction {
@@ -215,20 +263,11 @@ fn from_row(id: String, value: &Value) -> Prediction {
     Prediction {
         id,
         output: value.get("output").cloned().unwrap_or_default(),
-        latency_ms: value
-            .get("latency_ms")
-            .and_then(Value::as_f64)
-            .filter(|latency| *latency >= 0.0),
+        latency_ms: value.get("latency_ms").and_then(Value::as_f64),
         input_tokens: value.get("input_tokens").and_then(Value::as_u64),
         output_tokens: value.get("output_tokens").and_then(Value::as_u64),
-        cost: value
-            .get("cost")
-            .and_then(Value::as_f64)
-            .filter(|cost| *cost >= 0.0),
-        confidence: value
-            .get("confidence")
-            .and_then(Value::as_f64)
-            .filter(|confidence| (0.0..=1.0).contains(confidence)),
+        cost: value.get("cost").and_then(Value::as_f64),
+        confidence: value.get("confidence").and_then(Value::as_f64),
         field_confidence: BTreeMap::new(),
         finish_reason: words("finish_reason"),
         error: words("error"),
@@ -318,6 +357,33 @@ mod tests {
             error.contains("p.jsonl:3: the answer has no `id`"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn halves_of_characters_are_replaced_and_nothing_else() {
+        let text = r#"{"id":"a","output":"x\ud83d"}
+{"id":"b","output":"\\ud83d \ud83d\ude00 \ude00\n"}
+"#;
+        let found = load(text).unwrap();
+        assert_eq!(found.get("a").unwrap().output, "x\u{fffd}");
+        assert_eq!(
+            found.get("b").unwrap().output,
+            "\\ud83d \u{1f600} \u{fffd}\n"
+        );
+        assert_eq!(without_lone_surrogates(r#""\u00e9""#), None);
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("p.jsonl");
+        std::fs::write(&path, b"{\"id\":\"a\",\"output\":\"\xf0\x9f\"}\n").unwrap();
+        let found = Predictions::load(&path, &rows()).unwrap();
+        assert_eq!(found.get("a").unwrap().output, "\u{fffd}");
+    }
+
+    #[test]
+    fn numbers_that_cannot_be_are_told() {
+        let error = load("{\"id\":\"a\",\"confidence\":85}\n{\"id\":\"b\",\"latency_ms\":-1}\n");
+        let error = error.unwrap_err();
+        assert!(error.contains("p.jsonl:1: `confidence` is 85"), "{error}");
+        assert!(error.contains("p.jsonl:2: `latency_ms` is -1"), "{error}");
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! What reviewers say about samples: a verdict and a comment each, kept in a file beside the
 //! report and merged back into it.
 //!
-//! Nothing is lost in a merge: where reviewers disagree, both stand, and the conflict is told.
-//! Does not know the terminal.
+//! Nothing is lost in a merge: where reviewers disagree, both stand, and the conflict is told. A
+//! reviewer's own later word replaces the earlier, which is known by when it was first given; two
+//! people of one name are two. Does not know the terminal.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -48,12 +49,47 @@ pub struct Review {
     /// The comment; empty where there is none.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub comment: String,
+    /// When it was first given, in milliseconds since 1970; 0 where that is not known.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub since: u64,
+    /// When it was last changed.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub at: u64,
 }
 
-/// Reviews by sample and reviewer.
+#[allow(clippy::trivially_copy_pass_by_ref)] // as serde calls it
+fn is_zero(time: &u64) -> bool {
+    *time == 0
+}
+
+impl Review {
+    /// Nothing yet, by this reviewer.
+    pub fn blank(id: &str, reviewer: &str) -> Self {
+        Self {
+            id: id.to_owned(),
+            reviewer: reviewer.to_owned(),
+            opinion: None,
+            comment: String::new(),
+            since: 0,
+            at: 0,
+        }
+    }
+
+    fn is_blank(&self) -> bool {
+        self.opinion.is_none() && self.comment.is_empty()
+    }
+
+    /// Whether both are the same word, or a later and an earlier one.
+    fn goes_on(&self, other: &Self) -> bool {
+        let same = (self.opinion, &self.comment) == (other.opinion, &other.comment);
+        same || (self.since != 0 && self.since == other.since)
+    }
+}
+
+/// Reviews by sample and reviewer; several where people share a name.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Reviews {
-    known: BTreeMap<(String, String), Review>,
+    known: BTreeMap<(String, String), Vec<Review>>,
 }
 
 impl Reviews {
@@ -76,7 +112,7 @@ impl Reviews {
             .filter(|(_, line)| !line.trim().is_empty())
         {
             match serde_json::from_str(line) {
-                Ok(review) => reviews.put(review),
+                Ok(review) => reviews.add(review),
                 Err(error) => problems.push(
                     Problem::new(
                         path,
@@ -98,7 +134,7 @@ impl Reviews {
     /// The folder cannot be written.
     pub fn save(&self, path: &Path) -> Result<(), EvalError> {
         let mut text = String::new();
-        for review in self.known.values() {
+        for review in self.all() {
             let line = serde_json::to_string(review)
                 .map_err(|error| EvalError::invalid(error.to_string(), "reviews must be JSON"))?;
             text.push_str(&line);
@@ -107,20 +143,48 @@ impl Reviews {
         write_atomically(path, text.as_bytes())
     }
 
-    /// Keeps a review; one of the same reviewer on the same sample is replaced, and an empty
-    /// one takes it away.
+    /// Keeps a review, now: what it goes on from is replaced, and a blank one takes it away.
     pub fn put(&mut self, review: Review) {
+        let now = std::time::SystemTime::now();
+        let now = now
+            .duration_since(std::time::UNIX_EPOCH)
+            .unwrap_or_default();
+        let now = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
         let key = (review.id.clone(), review.reviewer.clone());
-        if review.opinion.is_none() && review.comment.is_empty() {
+        let known = self.known.entry(key.clone()).or_default();
+        let before = known.iter().position(|one| one.since == review.since);
+        let kept = before.map(|place| known.remove(place));
+        if !review.is_blank() {
+            let since = kept.map(|kept| kept.since).filter(|since| *since != 0);
+            known.push(Review {
+                since: since.unwrap_or(now),
+                at: now,
+                ..review
+            });
+        } else if known.is_empty() {
             self.known.remove(&key);
-        } else {
-            self.known.insert(key, review);
         }
     }
 
-    /// What one reviewer said about a sample.
+    /// Adds what a file says: of a word and a later one the later stands, all else beside one
+    /// another.
+    fn add(&mut self, review: Review) {
+        if review.is_blank() {
+            return;
+        }
+        let key = (review.id.clone(), review.reviewer.clone());
+        let known = self.known.entry(key).or_default();
+        match known.iter_mut().find(|one| one.goes_on(&review)) {
+            Some(one) if review.at >= one.at => *one = review,
+            Some(_) => {}
+            None => known.push(review),
+        }
+    }
+
+    /// What one reviewer said last about a sample.
     pub fn of(&self, id: &str, reviewer: &str) -> Option<&Review> {
-        self.known.get(&(id.to_string(), reviewer.to_string()))
+        let known = self.known.get(&(id.to_string(), reviewer.to_string()))?;
+        known.iter().max_by_key(|review| review.at)
     }
 
     /// What everyone said about a sample.
@@ -128,27 +192,26 @@ impl Reviews {
         let from = (id.to_string(), String::new());
         self.known
             .range(from..)
-            .map(|(_, review)| review)
-            .take_while(move |review| review.id == id)
+            .take_while(move |((of, _), _)| of == id)
+            .flat_map(|(_, reviews)| reviews)
     }
 
     /// Every review, by sample.
     pub fn all(&self) -> impl Iterator<Item = &Review> {
-        self.known.values()
+        self.known.values().flatten()
     }
 
-    /// Adds the reviews of another file; a reviewer's later word on a sample replaces the
-    /// earlier.
+    /// Adds the reviews of another file, in whatever order files come.
     pub fn merge(&mut self, other: Self) {
-        for review in other.known.into_values() {
-            self.put(review);
+        for review in other.known.into_values().flatten() {
+            self.add(review);
         }
     }
 
     /// Samples on which reviewers gave different verdicts.
     pub fn conflicts(&self) -> Vec<String> {
         let mut seen: BTreeMap<&str, Vec<Opinion>> = BTreeMap::new();
-        for review in self.known.values() {
+        for review in self.all() {
             if let Some(opinion) = review.opinion {
                 let of = seen.entry(&review.id).or_default();
                 if !of.contains(&opinion) {
@@ -158,6 +221,12 @@ impl Reviews {
         }
         let several = seen.into_iter().filter(|(_, opinions)| opinions.len() > 1);
         several.map(|(id, _)| id.to_string()).collect()
+    }
+}
+
+impl Extend<Review> for Reviews {
+    fn extend<T: IntoIterator<Item = Review>>(&mut self, reviews: T) {
+        reviews.into_iter().for_each(|review| self.add(review));
     }
 }
 
@@ -171,6 +240,7 @@ mod tests {
             reviewer: reviewer.into(),
             opinion,
             comment: comment.into(),
+            ..Review::blank("", "")
         }
     }
 
@@ -183,17 +253,45 @@ mod tests {
         reviews.put(review("a", "ann", Some(Opinion::Agree), "fine\n\u{1b}"));
         reviews.put(review("b", "ann", None, "?"));
         reviews.save(&path).unwrap();
-        let mut other = Reviews::default();
+        let mut other = reviews.clone();
         other.put(review("a", "bob", Some(Opinion::BadTarget), ""));
-        other.put(review("b", "ann", None, "later"));
+        let own = other.of("b", "ann").unwrap().clone();
+        other.put(Review {
+            comment: "later".into(),
+            ..own
+        });
         let mut all = Reviews::load(&path).unwrap();
         assert_eq!(all, reviews);
         all.merge(other);
+        // An old file again brings nothing back.
+        all.merge(reviews);
         assert_eq!(all.conflicts(), ["a"]);
         assert_eq!(all.on("a").count(), 2);
-        assert_eq!(all.of("b", "ann").unwrap().comment, "later");
-        all.put(review("b", "ann", None, ""));
+        let own = all.of("b", "ann").unwrap().clone();
+        assert_eq!((own.comment.as_str(), all.on("b").count()), ("later", 1));
+        all.put(Review {
+            comment: String::new(),
+            ..own
+        });
         assert_eq!(all.all().count(), 2);
+    }
+
+    #[test]
+    fn two_people_of_one_name_both_stand() {
+        let said = |opinion, comment: &str, since| Review {
+            since,
+            at: since,
+            ..review("a", "root", Some(opinion), comment)
+        };
+        let mut all = Reviews::default();
+        all.add(said(Opinion::Agree, "mine", 5));
+        all.add(said(Opinion::Disagree, "", 9));
+        all.add(said(Opinion::Agree, "mine", 5));
+        assert_eq!((all.on("a").count(), all.conflicts().len()), (2, 1));
+        // Lines without a time, as written by hand.
+        all.add(said(Opinion::BadTarget, "x", 0));
+        all.add(said(Opinion::BadTarget, "y", 0));
+        assert_eq!(all.on("a").count(), 4);
     }
 
     #[test]

@@ -2,8 +2,10 @@
 //!
 //! Every change is written at once, whole or not at all. Does not know keys or views.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
+use slm_eval::EvalError;
 use slm_eval::report::visible;
 use slm_eval::review::{Opinion, Review, Reviews};
 
@@ -12,6 +14,8 @@ use slm_eval::review::{Opinion, Review, Reviews};
 pub struct Reviewing {
     /// The file of reviews; none where there is no report to keep it beside.
     path: Option<PathBuf>,
+    /// The report itself.
+    report: PathBuf,
     /// Who reviews.
     reviewer: String,
     /// Everything said so far, by everyone.
@@ -34,6 +38,7 @@ impl Reviewing {
                 .find(|name| !name.trim().is_empty())
                 .unwrap_or_else(|| "reviewer".into()),
             reviews: held,
+            report: report.to_owned(),
             ..Self::default()
         };
         if path.exists() {
@@ -93,12 +98,7 @@ impl Reviewing {
 
     fn own(&self, id: &str) -> Review {
         let known = self.reviews.of(id, &self.reviewer).cloned();
-        known.unwrap_or_else(|| Review {
-            id: id.to_string(),
-            reviewer: self.reviewer.clone(),
-            opinion: None,
-            comment: String::new(),
-        })
+        known.unwrap_or_else(|| Review::blank(id, &self.reviewer))
     }
 
     fn put(&mut self, review: Review) {
@@ -108,11 +108,23 @@ impl Reviewing {
             }
             return;
         };
-        self.reviews.put(review);
-        self.said = match self.reviews.save(path) {
+        let path = path.clone();
+        self.said = match self.save(review, &path) {
             Ok(()) => format!("kept in {}", path.display()),
             Err(error) => format!("not kept: {error}"),
         };
+    }
+
+    /// Writes everything, with what others have written since. One writes at a time: whoever holds
+    /// the report's lock.
+    fn save(&mut self, review: Review, path: &Path) -> Result<(), EvalError> {
+        // A file system without locks is no reason not to keep a review.
+        let _lock = File::open(&self.report).map(|file| file.lock().map(|()| file));
+        if path.exists() {
+            self.reviews.merge(Reviews::load(path)?);
+        }
+        self.reviews.put(review);
+        self.reviews.save(path)
     }
 }
 
@@ -146,6 +158,30 @@ mod tests {
         // The same verdict again takes it back; the comment stays.
         reviewing.opine("a", Opinion::BadTarget);
         assert!(reviewing.lines("a")[0].contains("comment: see page 3"));
+        std::fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn two_reviewers_at_the_same_time_lose_nothing() {
+        let folder = folder("two");
+        let report = folder.join("report.html");
+        let of = |reviewer: &str| Reviewing {
+            reviewer: reviewer.to_owned(),
+            ..Reviewing::beside(&report, Reviews::default())
+        };
+        let (mut alice, mut bob) = (of("alice"), of("bob"));
+        alice.opine("a", Opinion::Agree);
+        bob.opine("a", Opinion::Disagree);
+        alice.opine("b", Opinion::Agree);
+        bob.opine("b", Opinion::Agree);
+        // Taken back, and not brought back by what the file had.
+        bob.opine("b", Opinion::Agree);
+        let kept = Reviews::load(&Reviews::beside(&report)).unwrap();
+        let kept: Vec<(&str, &str)> = kept
+            .all()
+            .map(|review| (review.id.as_str(), review.reviewer.as_str()))
+            .collect();
+        assert_eq!(kept, [("a", "alice"), ("a", "bob"), ("b", "alice")]);
         std::fs::remove_dir_all(folder).unwrap();
     }
 

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::Args;
 use slm_eval::gate::Gate;
-use slm_eval::{Task, regression};
+use slm_eval::{Results, Task, regression};
 
 use crate::commands::Context;
 use crate::failure::Failure;
@@ -50,6 +50,9 @@ impl JudgeGates {
         if let Some(path) = &self.task {
             gates.extend(Task::load(path)?.gates);
         }
+        for gate in &gates {
+            measurable(gate, &results)?;
+        }
         if !gates.is_empty() {
             results.gates = slm_eval::gate::evaluate(&gates, &results);
         }
@@ -79,4 +82,24 @@ impl JudgeGates {
         }
         gates_of(&results)
     }
+}
+
+/// A gate that no measurement could pass is a slip, not a regression.
+fn measurable(gate: &Gate, results: &Results) -> Result<()> {
+    let known: Vec<&str> = results.systems.iter().map(|s| s.name.as_str()).collect();
+    let named = [&gate.system, &gate.to].into_iter().flatten();
+    for name in named {
+        if !known.contains(&name.as_str()) {
+            let problem = format!("a gate names the system `{name}`, which was not measured");
+            let hint = format!("there are `{}`", known.join("`, `"));
+            return Err(Failure::usage(problem).hint(hint).into());
+        }
+    }
+    let changes = gate.change.is_some() || gate.change_lower.is_some();
+    if changes && results.regression.is_none() {
+        return Err(Failure::usage("a gate is on a change, and there is no earlier run")
+            .hint("name its report with `--earlier`")
+            .into());
+    }
+    Ok(())
 }

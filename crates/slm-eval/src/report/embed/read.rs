@@ -19,7 +19,7 @@ pub fn extract(html: &str) -> Result<Embedded, EvalError> {
     let packed: Packed = parsed(html, SAMPLES, "samples")?;
     let reviews: Vec<Review> = parsed(html, REVIEWS, "reviews")?;
     let mut known = Reviews::default();
-    reviews.into_iter().for_each(|review| known.put(review));
+    known.extend(reviews);
     Ok(Embedded {
         results,
         samples: packed

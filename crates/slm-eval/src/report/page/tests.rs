@@ -132,6 +132,7 @@ fn reviews_are_merged_into_the_page_and_come_back() {
             reviewer: reviewer.into(),
             opinion: Some(Opinion::BadTarget),
             comment: HOSTILE.into(),
+            ..Review::blank("", "")
         });
     }
     let merged = with_reviews(&page, &reviews).unwrap();
