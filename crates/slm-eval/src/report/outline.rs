@@ -73,10 +73,11 @@ pub struct Plot {
     pub curves: Vec<(String, Vec<(f64, f64)>)>,
 }
 
-/// All sections that have something to say, but for the verdict, the systems by metrics with
+/// All sections that have something to say, but for the systems by metrics with
 /// their intervals, and the samples.
 pub fn outline(results: &Results) -> Vec<Part> {
     [
+        sections::verdict,
         sections::gates,
         sections::head_to_head,
         sections::regression,

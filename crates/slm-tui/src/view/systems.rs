@@ -5,7 +5,7 @@
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::text::{Line, Span};
-use ratatui::widgets::{Paragraph, Wrap};
+use ratatui::widgets::{Clear, Paragraph, Wrap};
 use slm_eval::results::{MetricValue, Results};
 
 use super::theme::Theme;
@@ -22,9 +22,12 @@ pub(super) fn draw(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {
     };
     let results = &report.results;
     let lines = (results.systems.len() + results.published.len()) as u16;
-    let verdict = text_height(&results.verdict, area.width);
+    let needed = text_height(&results.verdict, area.width);
+    // The verdict comes first; table and chart have what they need, if there is as much.
+    let left = area.height.saturating_sub(2 * lines + 8);
+    let given = needed.min(left.max(area.height / 3));
     let [verdict_area, table_area, chart_area] = Layout::vertical([
-        Constraint::Length(verdict.min(area.height / 3) + 2),
+        Constraint::Length(given + 2),
         Constraint::Length(lines + 2),
         Constraint::Min(0),
     ])
@@ -41,6 +44,16 @@ pub(super) fn draw(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {
         Paragraph::new(sentences).wrap(Wrap { trim: true }),
         verdict_area,
     );
+    if given < needed && verdict_area.height > 0 {
+        let last = Rect {
+            y: verdict_area.bottom() - 1,
+            height: 1,
+            ..verdict_area
+        };
+        let more = Line::styled("\u{2026} the whole verdict: Tab", theme.soft);
+        frame.render_widget(Clear, last);
+        frame.render_widget(Paragraph::new(more), last);
+    }
     frame.render_widget(
         Paragraph::new(table(results, app, table_area.width as usize, theme)),
         table_area,

@@ -162,9 +162,15 @@ fn the_tables_frame_and_its_sections() {
         app.parts = crate::parts::Parts::of(&report.results);
     }
     press(&mut app, "\t");
+    let verdict = frame(&mut app);
+    assert!(
+        verdict.contains(" Verdict  1 of 5") && verdict.contains(" tuned leads."),
+        "\n{verdict}"
+    );
+    press(&mut app, "n");
     let first = frame(&mut app);
     assert!(
-        first.contains(" Confidence, and what people must see  1 of 4"),
+        first.contains(" Confidence, and what people must see  2 of 5"),
         "\n{first}"
     );
     assert!(
@@ -181,7 +187,7 @@ fn the_tables_frame_and_its_sections() {
     let expected = "\
 doors  2 samples, 2 systems
 
- Answers as a whole  2 of 4
+ Answers as a whole  3 of 5
 
  System  right  wrong
  base        0      2
@@ -193,7 +199,7 @@ doors  2 samples, 2 systems
     press(&mut app, "l");
     assert!(frame(&mut app).contains(" System  wrong \u{2190}"));
     press(&mut app, "nnnn");
-    assert!(frame(&mut app).contains("4 of 4"));
+    assert!(frame(&mut app).contains("5 of 5"));
     press(&mut app, "\t");
     assert_eq!(app.screen, Screen::Samples);
 }

@@ -97,9 +97,11 @@ fn measurable(gate: &Gate, results: &Results) -> Result<()> {
     }
     let changes = gate.change.is_some() || gate.change_lower.is_some();
     if changes && results.regression.is_none() {
-        return Err(Failure::usage("a gate is on a change, and there is no earlier run")
-            .hint("name its report with `--earlier`")
-            .into());
+        return Err(
+            Failure::usage("a gate is on a change, and there is no earlier run")
+                .hint("name its report with `--earlier`")
+                .into(),
+        );
     }
     Ok(())
 }

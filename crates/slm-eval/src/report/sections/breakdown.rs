@@ -85,18 +85,18 @@ fn scores(
         systems.collect::<String>()
     );
     let body = table("plain", &head, &rows);
-    let remark = "<p class=\"aside\">F1; precision and recall on pointing.</p>";
+    let remark = "<p class=\"aside\">F1, and under it precision and recall.</p>";
     section(id, title, &format!("{body}{remark}"))
 }
 
 /// F1 on a ground that darkens with it.
 fn heat_cell(score: FieldScore) -> String {
     format!(
-        "<td class=\"heat h{}\" title=\"precision {:.3}, recall {:.3}\">{}</td>",
+        "<td class=\"heat h{}\">{}<small>{} \u{b7} {}</small></td>",
         (score.f1 * 10.0).floor().clamp(0.0, 10.0),
-        score.precision,
-        score.recall,
-        format::score(score.f1)
+        format::score(score.f1),
+        format::score(score.precision),
+        format::score(score.recall)
     )
 }
 

@@ -44,7 +44,7 @@ pub(crate) fn robustness(results: &Results) -> String {
     let remark = "<p class=\"aside\">Share right of the same questions as they were and when altered, and the change with its 95% interval: \
         with typing errors, in capitals, with odd white space, behind long talk, with another label named, with an instruction to ignore all others. \
         The right answer stays the same; words that an answer must repeat are untouched. Coloured where the interval leaves out 0; \
-        exact McNemar test on pointing.</p>";
+        p by the exact McNemar test.</p>";
     let head = format!("<th scope=\"col\">System</th>{head}");
     section(
         "robustness",
@@ -60,17 +60,17 @@ fn altered_cell(one: &Altered) -> String {
         _ => "score",
     };
     format!(
-        "<td title=\"{} questions, {} broken, {} mended, p = {}\"><span class=\"{class}\">{}</span>\
-         <small>{} \u{2192} {}</small><small>{} to {}</small></td>",
+        "<td title=\"{} questions, {} broken, {} mended\"><span class=\"{class}\">{}</span>\
+         <small>{} \u{2192} {}</small><small>{} to {}</small><small>p = {}</small></td>",
         one.n,
         one.broken,
         one.mended,
-        escape::html(&format::p_value(one.p_value)),
         format::signed(one.after - one.before),
         format::score(one.before),
         format::score(one.after),
         format::signed(one.low),
-        format::signed(one.high)
+        format::signed(one.high),
+        escape::html(&format::p_value(one.p_value))
     )
 }
 
