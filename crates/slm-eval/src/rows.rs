@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use crate::calls;
 use crate::error::{EvalError, Problem};
+use crate::metrics::Metric;
 use crate::robustness::{self, Origin};
 use crate::task::{OutputType, Task};
 
@@ -170,6 +171,21 @@ pub fn load(path: &Path, task: &Task) -> Result<Vec<Row>, EvalError> {
             let problem = Problem::new(path, 0, message, "mend the task's `split`");
             return Err(EvalError::Problems(vec![problem]));
         }
+    }
+    // The first metric is what the verdict is about.
+    let first = task.metrics.first();
+    if let Some(metric) = first.filter(|metric| !rows.iter().any(|row| metric.suits(task, row))) {
+        let suiting: Vec<&str> = Metric::defaults(task, &rows)
+            .into_iter()
+            .map(Metric::name)
+            .collect();
+        return Err(EvalError::invalid(
+            format!(
+                "the task's first metric, `{}`, says nothing of any row",
+                metric.name()
+            ),
+            format!("name one first that does, such as {}", suiting.join(", ")),
+        ));
     }
     let altered = robustness::altered(task, &rows);
     rows.extend(altered);
@@ -371,6 +387,24 @@ mod tests {
         let path = folder.path().join("rows.jsonl");
         std::fs::write(&path, text).unwrap();
         load(&path, &Task::of_kind("t", kind))
+    }
+
+    #[test]
+    fn a_first_metric_that_says_nothing_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("rows.jsonl");
+        std::fs::write(&path, "{\"id\":\"a\",\"input\":\"x\",\"target\":\"y\"}\n").unwrap();
+        let mut task = Task {
+            metrics: vec![Metric::SlotF1, Metric::TokenF1],
+            ..Task::default()
+        };
+        let error = load(&path, &task).unwrap_err().to_string();
+        assert!(
+            error.contains("`slot_f1`, says nothing of any row"),
+            "{error}"
+        );
+        task.metrics.swap(0, 1);
+        assert_eq!(load(&path, &task).unwrap().len(), 1);
     }
 
     #[test]

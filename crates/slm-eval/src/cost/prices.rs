@@ -92,7 +92,14 @@ impl Prices {
         EvalError::unless_empty(
             problems
                 .into_iter()
-                .map(|message| Problem::new(path, 0, message, "write an amount of 0 or more"))
+                .map(|message| {
+                    Problem::new(
+                        path,
+                        0,
+                        message,
+                        "write an amount of 0 or more, and days, hours, years and answers above 0",
+                    )
+                })
                 .collect(),
         )?;
         Ok(prices)
@@ -100,6 +107,12 @@ impl Prices {
 
     fn problems(&self) -> Vec<String> {
         let mut problems = Vec::new();
+        if !is_day(&self.dated) {
+            problems.push(format!(
+                "`dated` is `{}`, no day as in 2026-01-31",
+                self.dated
+            ));
+        }
         let mut check = |name: String, value: f64, positive: bool| {
             if !value.is_finite() || value < 0.0 || (positive && value == 0.0) {
                 problems.push(format!("`{name}` is {value}"));
@@ -137,6 +150,16 @@ impl Prices {
         }
         problems
     }
+}
+
+/// Whether a text is a day as RFC 3339 writes it, as far as its digits go.
+fn is_day(text: &str) -> bool {
+    let parts: Vec<&str> = text.split('-').collect();
+    let number = |part: &str, width: usize, range: std::ops::RangeInclusive<u16>| {
+        part.len() == width && part.parse().is_ok_and(|n: u16| range.contains(&n))
+    };
+    matches!(parts[..], [year, month, day]
+        if number(year, 4, 1..=9999) && number(month, 2, 1..=12) && number(day, 2, 1..=31))
 }
 
 #[cfg(test)]

@@ -172,6 +172,33 @@ impl Metric {
         metrics
     }
 
+    /// Whether it says anything of a row.
+    pub fn suits(self, task: &Task, row: &Row) -> bool {
+        let kind = row.kind(task);
+        match self {
+            Self::ExactRaw => kind != OutputType::Calls,
+            Self::ExactNormalized | Self::TokenF1 => true,
+            Self::LabelMicroF1 | Self::LabelMacroF1 | Self::LabelWeightedF1 => {
+                kind == OutputType::Label
+                    || (kind == OutputType::Json && task.label_field.is_some())
+            }
+            Self::JsonValid => matches!(kind, OutputType::Json | OutputType::Calls),
+            Self::SchemaValid => match kind {
+                OutputType::Json => validity::schema_of(task, row).is_some(),
+                OutputType::Calls => !row.tools.is_empty(),
+                OutputType::Label | OutputType::Text => false,
+            },
+            Self::CallMatch => kind == OutputType::Calls,
+            Self::FieldPrecision
+            | Self::FieldRecall
+            | Self::FieldF1
+            | Self::IntentAccuracy
+            | Self::SlotPrecision
+            | Self::SlotRecall
+            | Self::SlotF1 => kind == OutputType::Json,
+        }
+    }
+
     /// Measures every sample.
     pub fn tally(self, task: &Task, samples: &[Sample]) -> Tally {
         let json = |sample: &Sample| sample.kind == OutputType::Json;
