@@ -79,10 +79,15 @@ impl Review {
         self.opinion.is_none() && self.comment.is_empty()
     }
 
-    /// Whether both are the same word, or a later and an earlier one.
+    /// Whether both are the same word, or a later and an earlier one. Where only one says when it
+    /// was given, the other is from before times were kept.
     fn goes_on(&self, other: &Self) -> bool {
         let same = (self.opinion, &self.comment) == (other.opinion, &other.comment);
-        same || (self.since != 0 && self.since == other.since)
+        let told = (self.since != 0, other.since != 0);
+        same || match told {
+            (true, true) => self.since == other.since,
+            (told, other) => told != other,
+        }
     }
 }
 
@@ -155,10 +160,11 @@ impl Reviews {
         let before = known.iter().position(|one| one.since == review.since);
         let kept = before.map(|place| known.remove(place));
         if !review.is_blank() {
-            let since = kept.map(|kept| kept.since).filter(|since| *since != 0);
+            // A later word is later even within a millisecond.
+            let (since, before) = kept.map_or((0, 0), |kept| (kept.since, kept.at));
             known.push(Review {
-                since: since.unwrap_or(now),
-                at: now,
+                since: if since == 0 { now } else { since },
+                at: now.max(before + 1),
                 ..review
             });
         } else if known.is_empty() {
@@ -289,9 +295,10 @@ mod tests {
         all.add(said(Opinion::Agree, "mine", 5));
         assert_eq!((all.on("a").count(), all.conflicts().len()), (2, 1));
         // Lines without a time, as written by hand.
+        let mut all = Reviews::default();
         all.add(said(Opinion::BadTarget, "x", 0));
         all.add(said(Opinion::BadTarget, "y", 0));
-        assert_eq!(all.on("a").count(), 4);
+        assert_eq!(all.on("a").count(), 2);
     }
 
     #[test]

@@ -14,8 +14,9 @@ use slm_eval::review::{Opinion, Review, Reviews};
 pub struct Reviewing {
     /// The file of reviews; none where there is no report to keep it beside.
     path: Option<PathBuf>,
-    /// The report itself.
+    /// The report itself, and the reviews that it holds.
     report: PathBuf,
+    held: Reviews,
     /// Who reviews.
     reviewer: String,
     /// Everything said so far, by everyone.
@@ -37,7 +38,8 @@ impl Reviewing {
                 .filter_map(|name| std::env::var(name).ok())
                 .find(|name| !name.trim().is_empty())
                 .unwrap_or_else(|| "reviewer".into()),
-            reviews: held,
+            reviews: held.clone(),
+            held,
             report: report.to_owned(),
             ..Self::default()
         };
@@ -121,7 +123,10 @@ impl Reviewing {
         // A file system without locks is no reason not to keep a review.
         let _lock = File::open(&self.report).map(|file| file.lock().map(|()| file));
         if path.exists() {
-            self.reviews.merge(Reviews::load(path)?);
+            // What others took back since must not come back by what was read before.
+            let written = Reviews::load(path)?;
+            self.reviews = self.held.clone();
+            self.reviews.merge(written);
         }
         self.reviews.put(review);
         self.reviews.save(path)

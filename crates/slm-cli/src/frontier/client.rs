@@ -168,6 +168,15 @@ impl Client {
                 purpose.endpoint
             ))
         })?;
+        if !matches!(parsed.scheme(), "http" | "https") {
+            let problem = format!("`{}` is no endpoint: it is asked by HTTP", endpoint.url);
+            return Err(Failure::new(problem)
+                .hint(format!(
+                    "give `{}` as a URL such as `https://api.example.com/v1`",
+                    purpose.endpoint
+                ))
+                .into());
+        }
         let key = match &endpoint.api_key_env {
             Some(name) => Some(read_key(name, purpose)?),
             None => None,

@@ -11,8 +11,9 @@ use slm_eval::leakage::sentence;
 use slm_eval::{Beside, Results, Row, System, Task};
 
 use crate::commands::Context;
+use crate::commands::eval::baselines::asked;
 use crate::results::read_evaluation;
-use crate::stages::evaluate::{questions, write_samples};
+use crate::stages::evaluate::write_samples;
 
 /// Arguments that several commands share.
 #[derive(Debug, Default, Args)]
@@ -63,7 +64,7 @@ impl BesideFiles {
         Ok(Beside {
             training: match self.train.as_slice() {
                 [] => None,
-                files => Some(questions(files, None)?),
+                files => Some(asked(files)?),
             },
             prices: self.prices.as_deref().map(Prices::load).transpose()?,
             earlier: self.earlier.as_deref().map(read_evaluation).transpose()?,

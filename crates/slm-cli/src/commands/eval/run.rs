@@ -11,7 +11,7 @@ use slm_eval::task::MOST_REPEATS;
 use slm_eval::{Beside, Task};
 use slm_model::Device;
 
-use super::baselines::baselines;
+use super::baselines::{baselines, lessons};
 use super::beside::{BesideFiles, complete};
 use super::rival::{FLAGS, RivalArguments};
 use super::{Named, check_names, note_report};
@@ -81,6 +81,7 @@ impl RunTask {
             self.rival(name, baseline, &beside).open(context)?;
         }
         let rows = slm_eval::rows::load(&task.data, &task)?;
+        let lessons = lessons(&self.baseline, self.beside.train(), &task)?;
         create_folder(&self.out)?;
         let log_path = self.out.join(LOG_FILE);
         let mut log = EvalLog::open(&log_path)?;
@@ -94,12 +95,7 @@ impl RunTask {
                 .ask(context, &task, &rows, log, &mut known)?;
         }
         let mut systems = systems(&task, &rows, &log_path, &known)?;
-        systems.extend(baselines(
-            &self.baseline,
-            self.beside.train(),
-            &task,
-            &rows,
-        )?);
+        systems.extend(baselines(&self.baseline, &lessons, &rows)?);
         let mut results = scored(&task, &rows, &systems);
         complete(context, &beside, &mut results, &task, &rows, &systems);
         write_report(&self.out, &task, &rows, &systems, &results)?;

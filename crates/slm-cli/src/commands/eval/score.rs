@@ -10,7 +10,7 @@ use slm_eval::predictions::Predictions;
 use slm_eval::results::{Role, SystemInfo};
 use slm_eval::{System, Task};
 
-use super::baselines::baselines;
+use super::baselines::{baselines, lessons};
 use super::beside::{BesideFiles, complete};
 use super::{Named, check_names, note_report};
 use crate::commands::Context;
@@ -74,12 +74,8 @@ impl Score {
                 setup: [("answers".to_owned(), hash_path(file)?)].into(),
             });
         }
-        systems.extend(baselines(
-            &self.baseline,
-            self.beside.train(),
-            &task,
-            &rows,
-        )?);
+        let lessons = lessons(&self.baseline, self.beside.train(), &task)?;
+        systems.extend(baselines(&self.baseline, &lessons, &rows)?);
         if let Some(log) = &self.log {
             let known = Known::read(&log.with_file_name(SYSTEMS_FILE));
             // However often they were asked.
