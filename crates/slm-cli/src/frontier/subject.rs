@@ -201,8 +201,18 @@ impl Frontier {
                 refused.finish_reason = Some("content_filter".to_owned());
                 Ok(Some(refused))
             }
-            // The request is at fault, not what the model has to say to it.
-            AskFault::Refused(_) => self.failed(id, message, REFUSED.to_owned()),
+            // One request may be at fault, as a prompt that is too long; if all are, it is how they
+            // are asked.
+            AskFault::Refused(why) => {
+                self.in_a_row += 1;
+                if self.in_a_row >= MOST_FAILURES && !self.manner.accept_errors {
+                    return Err(Failure::new(message).hint(REFUSED).into());
+                }
+                let mut failed = Prediction::text(id, "");
+                failed.output = Value::Null;
+                failed.error = Some(why);
+                Ok(Some(failed))
+            }
             AskFault::NotAsked { message, hint } => {
                 self.not_asked.get_or_insert((message, hint));
                 Ok(None)
