@@ -251,6 +251,23 @@ fn refusals_and_rows_without_an_answer_are_listed_by_cause() {
 }
 
 #[test]
+fn a_server_that_takes_no_request_stops_the_run() {
+    let place = place();
+    let server = Server::new(|_| Reply::Status(400, "", "no such model".into()));
+    let stopped = run(&place, &server, &[]);
+    assert_eq!(stopped.code, 1);
+    assert!(
+        stopped.stderr.contains("400 Bad Request: no such model"),
+        "{}",
+        stopped.stderr
+    );
+    assert!(!place.path().join("out/report.html").exists());
+    // Accepted, it is told in the verdict, which then says nothing of replacing.
+    let told = run(&place, &server, &["--accept-errors"]);
+    assert_eq!(big(&told)["failures"]["error"], 8);
+}
+
+#[test]
 fn a_server_that_is_not_there_stops_the_run_at_once() {
     let place = place();
     let ended = place.slm(&[
