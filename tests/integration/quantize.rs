@@ -170,8 +170,9 @@ fn answers_end_at_stop_strings_and_batches_tell_confidence() {
     let line = |id: &str, stop: Value| {
         let messages = json!([{"role": "user",
             "content": "structure {\"who\":\"\"} / content ada lost the lamp"}]);
-        json!({"custom_id": id, "body": {"messages": messages, "stop": stop, "max_tokens": 24}})
-            .to_string()
+        json!({"custom_id": id, "body": {"messages": messages, "stop": stop, "max_tokens": 24,
+            "logprobs": true}})
+        .to_string()
     };
     let lines = [
         line("free", Value::Null),
@@ -203,6 +204,22 @@ fn answers_end_at_stop_strings_and_batches_tell_confidence() {
     };
     let confidence = body(0)["confidence"].as_f64().unwrap();
     assert!(confidence > 0.0 && confidence <= 1.0);
+    let tokens = |n: usize| {
+        body(n)["choices"][0]["logprobs"]["content"]
+            .as_array()
+            .unwrap()
+    };
+    let sum: f64 = tokens(0)
+        .iter()
+        .map(|token| token["logprob"].as_f64().unwrap())
+        .sum();
+    assert!((sum.exp() - confidence).abs() < 1e-6);
+    let text: Vec<&str> = tokens(0)
+        .iter()
+        .map(|token| token["token"].as_str().unwrap())
+        .collect();
+    assert_eq!(text.concat(), content(0));
+    assert!(tokens(1).len() < tokens(0).len());
     assert_eq!(content(1), content(0).split('"').next().unwrap());
     assert_eq!(body(2)["error"]["param"], "stop");
     assert_eq!(answers[3]["error"]["code"], "invalid_line");

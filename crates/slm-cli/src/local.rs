@@ -240,6 +240,33 @@ pub fn fields(grammars: &Grammars, text: &str, answer: &Answer) -> BTreeMap<Stri
     field_confidences(text, &tokens.collect::<Vec<(usize, f32)>>())
 }
 
+/// The tokens of an answer's first `length` bytes as OpenAI gives them: text, bytes where the
+/// vocabulary tells them, and log-probability.
+pub fn tokens(
+    tokenizer: &Tokenizer,
+    vocabulary: Option<&Grammars>,
+    answer: &Answer,
+    length: usize,
+) -> Vec<serde_json::Value> {
+    let mut before = 0;
+    let pairs = answer.tokens.iter().zip(&answer.log_probabilities);
+    pairs
+        .map_while(|(token, logprob)| {
+            let bytes = vocabulary.map(|vocabulary| vocabulary.bytes(*token));
+            let text = match bytes {
+                Some(bytes) => String::from_utf8_lossy(bytes).into_owned(),
+                None => tokenizer.token_text(*token),
+            };
+            let start = before;
+            before += bytes.map_or(text.len(), <[u8]>::len);
+            (start < length).then(|| {
+                serde_json::json!({"token": text, "logprob": logprob, "bytes": bytes,
+                    "top_logprobs": []})
+            })
+        })
+        .collect()
+}
+
 /// A compiler of constraints for a model.
 ///
 /// # Errors

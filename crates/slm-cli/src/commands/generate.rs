@@ -14,7 +14,9 @@ use super::Context;
 use crate::adapter::check_base;
 use crate::constraint::{Held, HeldTo};
 use crate::failure::Failure;
-use crate::local::{confidence, cut_at, ends_at, finish_reason, stop_tokens, text_of};
+use crate::local::{
+    confidence, cut_at, ends_at, finish_reason, grammars, stop_tokens, text_of, tokens,
+};
 
 /// How a model answers.
 #[derive(Debug, Args)]
@@ -100,6 +102,7 @@ impl Generate {
                 "output_tokens": answer.tokens.len(),
                 "forced_tokens": answer.forced_tokens,
                 "confidence": confidence(&answer.log_probabilities),
+                "logprobs": speaker.tokens(&answer, text.len()),
                 "latency_ms": answer.latency_ms,
             }));
         }
@@ -140,6 +143,12 @@ struct Speaker {
 }
 
 impl Speaker {
+    /// The tokens of an answer's first `length` bytes, with their log-probabilities.
+    fn tokens(&self, answer: &slm_infer::Answer, length: usize) -> Vec<serde_json::Value> {
+        let vocabulary = grammars(&self.tokenizer, self.engine.model()).ok();
+        tokens(&self.tokenizer, vocabulary.as_ref(), answer, length)
+    }
+
     fn load(context: &Context, answering: Answering) -> Result<Self> {
         let folder = context.workspace.model(&answering.model)?;
         let tokenizer = Tokenizer::load(&folder)?;

@@ -56,6 +56,19 @@ pub struct Body {
     /// Seed of the draws.
     #[serde(default)]
     pub seed: Option<u64>,
+    /// Whether each token's log-probability is wanted.
+    #[serde(default)]
+    pub logprobs: Option<bool>,
+    #[serde(default)]
+    top_logprobs: Option<u64>,
+    #[serde(default)]
+    n: Option<u64>,
+    #[serde(default)]
+    logit_bias: Value,
+    #[serde(default)]
+    frequency_penalty: Option<f64>,
+    #[serde(default)]
+    presence_penalty: Option<f64>,
     #[serde(default)]
     stop: Value,
     #[serde(default)]
@@ -81,12 +94,60 @@ impl Body {
     /// Reads a body.
     ///
     /// # Errors
-    /// It is no chat completion.
+    /// It is no chat completion, or asks for what would change the answer and is not done here.
     pub fn read(body: &Value) -> Result<Self, BadBody> {
-        serde_json::from_value(body.clone()).map_err(|error| BadBody {
+        let body: Self = serde_json::from_value(body.clone()).map_err(|error| BadBody {
             message: format!("the body is no chat completion: {error}"),
             parameter: None,
-        })
+        })?;
+        match body.not_done() {
+            None => Ok(body),
+            Some((name, instead)) => Err(BadBody::of(
+                name,
+                format!("`{name}` is not done here: {instead}"),
+            )),
+        }
+    }
+
+    /// The first parameter that is not done, and what to do instead.
+    fn not_done(&self) -> Option<(&'static str, &'static str)> {
+        let biased = match &self.logit_bias {
+            Value::Null => false,
+            Value::Object(biases) => !biases.is_empty(),
+            _ => true,
+        };
+        let weighed = |penalty: Option<f64>| penalty.is_some_and(|penalty| penalty != 0.0);
+        let asked = [
+            (
+                "n",
+                self.n.is_some_and(|n| n != 1),
+                "ask once for each answer, with another `seed`",
+            ),
+            (
+                "top_logprobs",
+                self.top_logprobs.is_some_and(|top| top > 0),
+                "`logprobs` gives the log-probability of each token of the answer",
+            ),
+            (
+                "logit_bias",
+                biased,
+                "hold the answer to a form by `response_format`",
+            ),
+            (
+                "frequency_penalty",
+                weighed(self.frequency_penalty),
+                "`repetition_penalty` makes tokens that were there less likely",
+            ),
+            (
+                "presence_penalty",
+                weighed(self.presence_penalty),
+                "`repetition_penalty` makes tokens that were there less likely",
+            ),
+        ];
+        let mut asked = asked.into_iter();
+        asked
+            .find(|(_, is, _)| *is)
+            .map(|(name, _, instead)| (name, instead))
     }
 
     /// The conversation, with the tools unless they are not to be called.
@@ -245,6 +306,23 @@ mod tests {
             let bad = form(body).err().unwrap();
             assert_eq!(bad.parameter, Some(parameter), "{}", bad.message);
         }
+    }
+
+    #[test]
+    fn what_would_change_the_answer_and_is_not_done_is_named() {
+        for (name, value) in [
+            ("n", json!(2)),
+            ("top_logprobs", json!(3)),
+            ("logit_bias", json!({"5": 10})),
+            ("frequency_penalty", json!(0.5)),
+            ("presence_penalty", json!(-1)),
+        ] {
+            let bad = form(json!({name: value})).err().unwrap();
+            assert_eq!(bad.parameter, Some(name), "{}", bad.message);
+        }
+        let neutral = json!({"n": 1, "logprobs": true, "top_logprobs": 0, "logit_bias": {},
+            "frequency_penalty": 0, "user": "someone"});
+        assert!(matches!(form(neutral), Ok(Form::Free)));
     }
 
     #[test]

@@ -15,7 +15,7 @@ use slm_model::Tokenizer;
 use super::body::{BadBody, Body, Form};
 use crate::constraint::fault;
 use crate::local::{
-    confidence, cut_at, ends_at, fields, finish_reason, grammars, stop_tokens, text_of,
+    confidence, cut_at, ends_at, fields, finish_reason, grammars, stop_tokens, text_of, tokens,
 };
 
 /// The longest answer where the request does not say.
@@ -90,6 +90,7 @@ struct Prepared {
     form: Form,
     stops: Vec<String>,
     grammar: Option<Arc<Grammar>>,
+    log_probabilities: bool,
 }
 
 impl Responder {
@@ -180,6 +181,7 @@ impl Responder {
             form,
             stops,
             grammar,
+            log_probabilities: body.logprobs == Some(true),
         })
     }
 
@@ -207,6 +209,12 @@ impl Responder {
                 "total_tokens": prompt + new,
             },
         });
+        if prepared.log_probabilities {
+            let made = || grammars(&self.tokenizer, self.engine.model());
+            let vocabulary = self.grammars.get_or_init(made).as_ref().ok();
+            let tokens = tokens(&self.tokenizer, vocabulary, answer, text.len());
+            body["choices"][0]["logprobs"] = json!({"content": tokens, "refusal": null});
+        }
         body["confidence"] = confidence(&answer.log_probabilities).into();
         if let Some(grammar) = &prepared.grammar {
             if let Some(Ok(grammars)) = self.grammars.get() {
