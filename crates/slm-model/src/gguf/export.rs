@@ -87,10 +87,11 @@ pub fn export(dir: &Path, path: &Path, kind: BlockType, pre: Option<&str>) -> Re
     let mut next = sources.into_iter();
     let mut factors = description.factors.iter();
     write(path, &metadata, &planned, |tensor| {
-        let Some((name, shape, order)) = next.next() else {
+        let Some((name, shape, rows)) = next.next() else {
             let values = factors.next().map(|(_, values)| values.as_slice());
             return blocks::quantize(values.unwrap_or_default(), tensor.kind);
         };
+        let order = rows.order();
         let columns = if shape.len() == 2 { shape[1] } else { 1 };
         let module = name.trim_end_matches(".weight");
         let stored = match (&quantization, shape.as_slice()) {

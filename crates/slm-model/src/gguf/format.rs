@@ -246,6 +246,11 @@ impl GgufFile {
         self.metadata.get(key)
     }
 
+    /// How many tensors there are.
+    pub fn tensors(&self) -> usize {
+        self.places.len()
+    }
+
     /// Whether there is a tensor of that name.
     pub fn contains(&self, name: &str) -> bool {
         self.places.contains_key(name)

@@ -51,9 +51,9 @@ pub fn import(path: &Path, target: &Path) -> Result<()> {
     let (mut stored, mut targets) = (Vec::new(), Vec::new());
     for (name, shape) in config.tensors() {
         let parts = names::parts(&config, architecture, &name, &shape);
-        let (theirs, order) = match parts.into_iter().next() {
-            Some(part) => (part.name, part.rows.as_deref().map(names::inverse)),
-            None => (name.clone(), None),
+        let (theirs, rows) = match parts.into_iter().next() {
+            Some(part) => (part.name, part.rows),
+            None => (name.clone(), names::Rows::All),
         };
         let Some((found, kind, bytes)) = file.tensor(&theirs) else {
             let problem = format!("tensor `{theirs}` is missing");
@@ -63,6 +63,7 @@ pub fn import(path: &Path, target: &Path) -> Result<()> {
             let problem = format!("tensor `{theirs}` is {found:?}, not {shape:?}");
             return Err(refuse(problem, "the file is damaged; fetch it again"));
         }
+        let order = rows.order().map(|order| names::inverse(&order));
         let module = name.trim_end_matches(".weight");
         match (blocks::codes(bytes, kind), shape.as_slice()) {
             (Some((bits, codes, scales)), &[rows, columns]) => {
@@ -146,6 +147,12 @@ fn config_json(file: &GgufFile, architecture: Architecture) -> Result<Value> {
         ));
     };
     let heads = integer("attention.head_count")?;
+    let layers = integer("block_count")?;
+    if layers as usize > file.tensors() {
+        let problem = format!("it has {} tensors for {layers} layers", file.tensors());
+        let hint = "the file is damaged; fetch it again";
+        return Err(ModelError::invalid(file.path(), problem, hint));
+    }
     let mut map = Map::new();
     let mut put = |key: &str, value: Value| map.insert(key.to_owned(), value);
     put("architectures", json!([architecture.family.architecture()]));
@@ -153,7 +160,7 @@ fn config_json(file: &GgufFile, architecture: Architecture) -> Result<Value> {
     put("vocab_size", json!(rows));
     put("hidden_size", json!(width));
     put("intermediate_size", json!(integer("feed_forward_length")?));
-    put("num_hidden_layers", json!(integer("block_count")?));
+    put("num_hidden_layers", json!(layers));
     put("num_attention_heads", json!(heads));
     put(
         "num_key_value_heads",
@@ -197,7 +204,6 @@ fn config_json(file: &GgufFile, architecture: Architecture) -> Result<Value> {
         return Err(ModelError::invalid(file.path(), problem, hint));
     }
     if gemma {
-        let layers = integer("block_count")?;
         // llama.cpp knows the factor on scores by the number of layers.
         let scale = match (architecture.name, layers) {
             ("gemma2", 46) | ("gemma3", 62) => width as u32 / heads.max(1),

@@ -43,8 +43,30 @@ pub struct Part {
     pub name: String,
     /// Shape `[out, in]` or `[width]`.
     pub shape: Vec<usize>,
-    /// Where each of its rows comes from in our tensor; all of them as they are where none.
-    pub rows: Option<Vec<usize>>,
+    /// Which of our tensor's rows it has.
+    pub rows: Rows,
+}
+
+/// Which rows of a tensor, and in which order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rows {
+    /// All as they are.
+    All,
+    /// Those of so many heads of a width, whose rotation pairs neighbours.
+    Interleaved(usize, usize),
+    /// So many from the first of these numbers on.
+    From(usize, usize),
+}
+
+impl Rows {
+    /// Where each row comes from in our tensor; none where all are as they are.
+    pub fn order(self) -> Option<Vec<usize>> {
+        match self {
+            Self::All => None,
+            Self::Interleaved(heads, width) => Some(interleaved(heads, width)),
+            Self::From(first, count) => Some((first..first + count).collect()),
+        }
+    }
 }
 
 /// What becomes of the tensor `name` of the shape `shape`.
@@ -65,7 +87,7 @@ pub fn parts(
         ("lm_head.weight", "output.weight"),
     ];
     if let Some((_, theirs)) = tables.iter().find(|(ours, _)| *ours == name) {
-        return vec![whole((*theirs).to_owned(), None)];
+        return vec![whole((*theirs).to_owned(), Rows::All)];
     }
     let inside = name
         .strip_prefix("model.layers.")
@@ -81,18 +103,20 @@ pub fn parts(
         let part = |(theirs, first): (&str, usize)| Part {
             name: named(theirs),
             shape: [&[half], &shape[1..]].concat(),
-            rows: Some((first..first + half).collect()),
+            rows: Rows::From(first, half),
         };
         return [("ffn_gate", 0), ("ffn_up", half)].map(part).to_vec();
     }
     let theirs = of_module(config, module);
-    let rows = match theirs {
+    let heads = match theirs {
         Some("attn_q") => Some(config.num_attention_heads),
         Some("attn_k") => Some(config.num_key_value_heads),
         _ => None,
     };
-    let rows = rows.filter(|_| architecture.interleaved);
-    let rows = rows.map(|heads| interleaved(heads, config.head_dim));
+    let rows = match heads.filter(|_| architecture.interleaved) {
+        Some(heads) => Rows::Interleaved(heads, config.head_dim),
+        None => Rows::All,
+    };
     theirs
         .map(|theirs| whole(named(theirs), rows))
         .into_iter()
@@ -187,7 +211,7 @@ mod tests {
             let architecture = ARCHITECTURES.into_iter().find(|a| a.family == family);
             parts(&llama, architecture.unwrap(), name, &[16, 16])[0]
                 .rows
-                .clone()
+                .order()
         };
         let order = rows(Family::Llama, "model.layers.0.self_attn.q_proj.weight").unwrap();
         assert_eq!(order[..9], [0, 4, 1, 5, 2, 6, 3, 7, 8]);
@@ -240,7 +264,7 @@ mod tests {
         let both = parts(&granite, hybrid, name, &[16, 16]);
         assert_eq!(both[0].name, "blk.0.ffn_gate.weight");
         assert_eq!(both[1].name, "blk.0.ffn_up.weight");
-        assert_eq!(both[1].rows, Some((8..16).collect()));
+        assert_eq!(both[1].rows.order(), Some((8..16).collect()));
         assert_eq!(both[1].shape, [8, 16]);
     }
 }
